@@ -6,6 +6,7 @@ SHELL := bash
 
 test:
 	@scripts/timed "setup" scripts/setup
+	@scripts/timed "tools that make documents" scripts/setup-sandbox documents
 	@scripts/timed "Python for the tests" scripts/setup-python
 	@scripts/timed "tidy" cargo xtask tidy
 	@scripts/timed "format" cargo fmt --all --check
@@ -18,7 +19,7 @@ sandbox:
 	@scripts/timed "setup" scripts/setup-sandbox $(if $(FILES),,documents)
 	@$(if $(FILES),,scripts/timed "documents" scripts/make-documents target/documents)
 	@scripts/timed "build" cargo build --locked --workspace --bins
-	$(or $(CARGO_TARGET_DIR),target)/debug/evidence-gateway sandbox --walk \
+	@scripts/sandbox-walk --programs $(or $(CARGO_TARGET_DIR),target)/debug \
 		--files "$(or $(FILES),target/documents)"
 
 # NAME=bench, submit unless said otherwise; ARGUMENTS="…" go to it.

@@ -9,11 +9,14 @@ use std::{future::Future, sync::Arc, time::Duration};
 use evidence_ledger::{SecureRandom, key::random};
 use evidence_wire::v1::{
     bundle_service_client::BundleServiceClient, consent_service_client::ConsentServiceClient,
-    decision_service_client::DecisionServiceClient, directory_service_client::DirectoryServiceClient,
+    decision_service_client::DecisionServiceClient,
+    directory_service_client::DirectoryServiceClient,
     evidence_service_client::EvidenceServiceClient, ledger_service_client::LedgerServiceClient,
     record_service_client::RecordServiceClient, request_service_client::RequestServiceClient,
 };
-use tonic::{Request, Response, Status, service::interceptor::InterceptedService, transport::Channel};
+use tonic::{
+    Request, Response, Status, service::interceptor::InterceptedService, transport::Channel,
+};
 
 use crate::{CliError, Config, error::Failure};
 
@@ -68,29 +71,50 @@ impl Gateway {
     pub fn new(config: &Config, rng: Rng) -> Result<Self, CliError> {
         let channel = connect::channel(config)?;
         let timeout = Duration::from_secs(config.timeout_seconds);
-        Ok(Self { channel, rng, timeout, attempts: config.attempts })
+        Ok(Self {
+            channel,
+            rng,
+            timeout,
+            attempts: config.attempts,
+        })
     }
 
     /// Makes a call that only reads.
-    pub async fn read<B, R, F>(&self, body: B, send: impl Fn(Self, Request<B>) -> F) -> Result<R, CliError>
+    pub async fn read<B, R, F>(
+        &self,
+        body: B,
+        send: impl Fn(Self, Request<B>) -> F,
+    ) -> Result<R, CliError>
     where
         B: Clone,
         F: Future<Output = Result<Response<R>, Status>>,
     {
-        self.call(body, send).await.map_err(|failure| failure.into_error(false))
+        self.call(body, send)
+            .await
+            .map_err(|failure| failure.into_error(false))
     }
 
     /// Makes a call that changes something. Sent again as it is when it broke off, so its message
     /// must hold a `request_id` or a signed statement: the gateway then does it once.
-    pub async fn change<B, R, F>(&self, body: B, send: impl Fn(Self, Request<B>) -> F) -> Result<R, CliError>
+    pub async fn change<B, R, F>(
+        &self,
+        body: B,
+        send: impl Fn(Self, Request<B>) -> F,
+    ) -> Result<R, CliError>
     where
         B: Clone,
         F: Future<Output = Result<Response<R>, Status>>,
     {
-        self.call(body, send).await.map_err(|failure| failure.into_error(true))
+        self.call(body, send)
+            .await
+            .map_err(|failure| failure.into_error(true))
     }
 
-    async fn call<B, R, F>(&self, body: B, send: impl Fn(Self, Request<B>) -> F) -> Result<R, Failure>
+    async fn call<B, R, F>(
+        &self,
+        body: B,
+        send: impl Fn(Self, Request<B>) -> F,
+    ) -> Result<R, Failure>
     where
         B: Clone,
         F: Future<Output = Result<Response<R>, Status>>,

@@ -24,10 +24,17 @@ pub use context::Context;
 
 /// Sends, receives and proves evidence for benefit decisions.
 #[derive(Debug, Parser)]
-#[command(name = "evidence", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, 1 refused by the gateway, 2 usage, 3 gateway not reached, \
+#[command(
+    name = "evidence",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 refused by the gateway, 2 usage, 3 gateway not reached, \
     4 not authenticated, 5 verification failed, 6 cannot tell, 7 a local file, \
-    8 outcome unknown (run again).")]
+    8 outcome unknown (run again)."
+)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -98,9 +105,7 @@ enum Command {
     /// Check a receipt offline, and say what was not checked.
     Verify(verify::Verify),
     /// Print a shell's completion script.
-    Completions {
-        shell: Shell,
-    },
+    Completions { shell: Shell },
 }
 
 /// Runs one command. `now` is the system clock's time, and `rng` the system's random source.

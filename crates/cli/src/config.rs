@@ -52,7 +52,11 @@ impl Config {
     /// Loads the file named by the caller, by `$EVIDENCE_CONFIG`, or the first that is there of
     /// `./evidence.toml` and `~/.config/evidence/evidence.toml`.
     pub fn find(named: Option<&Path>) -> Result<Self, CliError> {
-        match locate(named, env::var_os("EVIDENCE_CONFIG").map(PathBuf::from), home()) {
+        match locate(
+            named,
+            env::var_os("EVIDENCE_CONFIG").map(PathBuf::from),
+            home(),
+        ) {
             Ok(path) => Self::load(&path),
             Err(tried) => Err(CliError::Usage(format!(
                 "There is no configuration: looked for {tried}. Write one (docs/api/cli.md), or name it with --config."
@@ -66,37 +70,69 @@ impl Config {
         for path in [&mut config.ca, &mut config.certificate, &mut config.key] {
             *path = folder.join(&path);
         }
-        for path in [&mut config.signing_key, &mut config.log_keys].into_iter().flatten() {
+        for path in [&mut config.signing_key, &mut config.log_keys]
+            .into_iter()
+            .flatten()
+        {
             *path = folder.join(&path);
         }
         if config.timeout_seconds == 0 || config.attempts == 0 {
-            return Err(CliError::file(path, "`timeout_seconds` and `attempts` must be at least 1."));
+            return Err(CliError::file(
+                path,
+                "`timeout_seconds` and `attempts` must be at least 1.",
+            ));
         }
         Ok(config)
     }
 
     pub fn organisation(&self) -> Result<&OrgId, CliError> {
-        self.organisation_id.as_ref().ok_or_else(|| missing("organisation_id", "the id the operator gave you"))
+        self.organisation_id
+            .as_ref()
+            .ok_or_else(|| missing("organisation_id", "the id the operator gave you"))
     }
 
     pub fn signing_key(&self) -> Result<&Path, CliError> {
-        self.signing_key.as_deref().ok_or_else(|| missing("signing_key", "the path of a key made with `evidence keys new`"))
+        self.signing_key.as_deref().ok_or_else(|| {
+            missing(
+                "signing_key",
+                "the path of a key made with `evidence keys new`",
+            )
+        })
     }
 }
 
 fn missing(field: &str, what: &str) -> CliError {
-    CliError::Usage(format!("The configuration has no `{field}`, which this command needs. Add {what}."))
+    CliError::Usage(format!(
+        "The configuration has no `{field}`, which this command needs. Add {what}."
+    ))
 }
 
 /// The file to load; else what was looked for, in words.
-fn locate(named: Option<&Path>, from_env: Option<PathBuf>, home: Option<PathBuf>) -> Result<PathBuf, String> {
+fn locate(
+    named: Option<&Path>,
+    from_env: Option<PathBuf>,
+    home: Option<PathBuf>,
+) -> Result<PathBuf, String> {
     if let Some(path) = named.map(Path::to_owned).or(from_env) {
         return Ok(path);
     }
-    let places = [Some(PathBuf::from(NAME)), home.map(|home| home.join(".config/evidence").join(NAME))];
+    let places = [
+        Some(PathBuf::from(NAME)),
+        home.map(|home| home.join(".config/evidence").join(NAME)),
+    ];
     let places: Vec<PathBuf> = places.into_iter().flatten().collect();
-    let list = |places: &[PathBuf]| places.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ");
-    places.iter().find(|path| path.is_file()).cloned().ok_or_else(|| list(&places))
+    let list = |places: &[PathBuf]| {
+        places
+            .iter()
+            .map(|p| p.display().to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    places
+        .iter()
+        .find(|path| path.is_file())
+        .cloned()
+        .ok_or_else(|| list(&places))
 }
 
 fn home() -> Option<PathBuf> {
@@ -128,7 +164,10 @@ signing_key = "signing-key.pem"
         let config = Config::load(&write(folder.path(), SAMPLE)).unwrap();
         assert_eq!(config.ca, folder.path().join("ca.pem"));
         assert_eq!(config.key, Path::new("/etc/evidence/key.pem"));
-        assert_eq!(config.signing_key().unwrap(), folder.path().join("signing-key.pem"));
+        assert_eq!(
+            config.signing_key().unwrap(),
+            folder.path().join("signing-key.pem")
+        );
         assert_eq!((config.timeout_seconds, config.attempts), (60, 5));
         assert_eq!(config.log_keys, None);
     }
@@ -138,7 +177,11 @@ signing_key = "signing-key.pem"
         let folder = tempfile::tempdir().unwrap();
         for extra in ["endpoit = \"x\"", "attempts = 0", "timeout_seconds = 0"] {
             let path = write(folder.path(), &format!("{SAMPLE}\n{extra}\n"));
-            assert_eq!(Config::load(&path).unwrap_err().exit(), crate::Exit::File, "{extra}");
+            assert_eq!(
+                Config::load(&path).unwrap_err().exit(),
+                crate::Exit::File,
+                "{extra}"
+            );
         }
         let path = write(folder.path(), &SAMPLE.replace("org_0", "case_0"));
         assert!(Config::load(&path).unwrap_err().to_string().contains("org"));
@@ -148,21 +191,48 @@ signing_key = "signing-key.pem"
     fn what_is_named_comes_first_then_the_environment_then_the_home() {
         let folder = tempfile::tempdir().unwrap();
         let (named, from_env) = (Path::new("named.toml"), PathBuf::from("env.toml"));
-        assert_eq!(locate(Some(named), Some(from_env.clone()), None).unwrap(), named);
-        assert_eq!(locate(None, Some(from_env.clone()), None).unwrap(), from_env);
+        assert_eq!(
+            locate(Some(named), Some(from_env.clone()), None).unwrap(),
+            named
+        );
+        assert_eq!(
+            locate(None, Some(from_env.clone()), None).unwrap(),
+            from_env
+        );
         let at_home = folder.path().join(".config/evidence");
         std::fs::create_dir_all(&at_home).unwrap();
-        assert!(locate(None, None, Some(folder.path().to_owned())).unwrap_err().contains(".config/evidence"));
+        assert!(
+            locate(None, None, Some(folder.path().to_owned()))
+                .unwrap_err()
+                .contains(".config/evidence")
+        );
         let path = write(&at_home, SAMPLE);
-        assert_eq!(locate(None, None, Some(folder.path().to_owned())).unwrap(), path);
+        assert_eq!(
+            locate(None, None, Some(folder.path().to_owned())).unwrap(),
+            path
+        );
     }
 
     #[test]
     fn what_a_command_needs_is_named_when_it_is_missing() {
         let folder = tempfile::tempdir().unwrap();
-        let text = SAMPLE.replace("signing_key", "log_keys").replace("organisation_id", "server_name");
+        let text = SAMPLE
+            .replace("signing_key", "log_keys")
+            .replace("organisation_id", "server_name");
         let config = Config::load(&write(folder.path(), &text)).unwrap();
-        assert!(config.signing_key().unwrap_err().to_string().contains("`signing_key`"));
-        assert!(config.organisation().unwrap_err().to_string().contains("`organisation_id`"));
+        assert!(
+            config
+                .signing_key()
+                .unwrap_err()
+                .to_string()
+                .contains("`signing_key`")
+        );
+        assert!(
+            config
+                .organisation()
+                .unwrap_err()
+                .to_string()
+                .contains("`organisation_id`")
+        );
     }
 }

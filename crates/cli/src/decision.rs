@@ -77,8 +77,14 @@ pub struct PanelReferral {
 
 impl DecisionFile {
     /// Signs the record; what it says of withheld items goes beside it, committed to and sealed.
-    pub fn sign(&self, signer: &Signer, now: i64, rng: &dyn SecureRandom) -> Result<v1::RecordDecisionRequest, CliError> {
-        let (open, withheld): (Vec<&ItemUse>, Vec<&ItemUse>) = self.uses.iter().partition(|each| !each.withheld);
+    pub fn sign(
+        &self,
+        signer: &Signer,
+        now: i64,
+        rng: &dyn SecureRandom,
+    ) -> Result<v1::RecordDecisionRequest, CliError> {
+        let (open, withheld): (Vec<&ItemUse>, Vec<&ItemUse>) =
+            self.uses.iter().partition(|each| !each.withheld);
         let body = DecisionRecorded {
             decision: self.decision.clone(),
             case: self.case.clone(),
@@ -99,27 +105,43 @@ impl DecisionFile {
             // Signing commits to the official part and sets this.
             official_uses: Digest::from([0; 32]),
         };
-        let codes = uses(&withheld)?.into_iter().map(|(item, how)| (format!("{USE}{item}"), use_code(how).to_owned()));
+        let codes = uses(&withheld)?
+            .into_iter()
+            .map(|(item, how)| (format!("{USE}{item}"), use_code(how).to_owned()));
         let official: Aside = codes.chain(reasons(&withheld)).collect();
         let aside = self.texts().chain(reasons(&open)).collect();
-        signer
-            .sign_decision(&self.case.urn(), body, aside, official, now, rng)
-            .map_err(|error| CliError::Usage(format!("The decision cannot be signed: {error}.")))
+        Ok(signer.sign_decision(&self.case.urn(), body, aside, official, now, rng)?)
     }
 
     fn texts(&self) -> impl Iterator<Item = (String, String)> {
-        let given = self.senior_override.iter().flat_map(|by| [(OVERRIDE_BY, &by.by), (OVERRIDE_REASON, &by.reason)]);
-        let panel = self.panel.iter().flat_map(|panel| [(PANEL_REFERENCE, &panel.reference), (PANEL_CLINICIAN, &panel.clinician)]);
-        given.chain(panel).filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name.to_owned(), text.clone()))
+        let given = self
+            .senior_override
+            .iter()
+            .flat_map(|by| [(OVERRIDE_BY, &by.by), (OVERRIDE_REASON, &by.reason)]);
+        let panel = self.panel.iter().flat_map(|panel| {
+            [
+                (PANEL_REFERENCE, &panel.reference),
+                (PANEL_CLINICIAN, &panel.clinician),
+            ]
+        });
+        given
+            .chain(panel)
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(name, text)| (name.to_owned(), text.clone()))
     }
 }
 
 fn uses(each: &[&ItemUse]) -> Result<BTreeMap<ItemId, Use>, CliError> {
-    let uses: BTreeMap<ItemId, Use> = each.iter().map(|each| (each.item.clone(), each.how)).collect();
+    let uses: BTreeMap<ItemId, Use> = each
+        .iter()
+        .map(|each| (each.item.clone(), each.how))
+        .collect();
     if uses.len() == each.len() {
         Ok(uses)
     } else {
-        Err(CliError::Usage("The decision names an item twice. Say once how each was used.".to_owned()))
+        Err(CliError::Usage(
+            "The decision names an item twice. Say once how each was used.".to_owned(),
+        ))
     }
 }
 
@@ -135,7 +157,11 @@ pub fn template(
     decision: &DecisionId,
     overdue: &[v1::EvidenceRequest],
 ) -> Result<String, CliError> {
-    let incomplete = || CliError::Invalid("The bundle's manifest lacks its bundle or chain heads; pull it again.".to_owned());
+    let incomplete = || {
+        CliError::Invalid(
+            "The bundle's manifest lacks its bundle or chain heads; pull it again.".to_owned(),
+        )
+    };
     let bundle = manifest.bundle.as_ref().ok_or_else(incomplete)?;
     let chain = pull::chain(bundle.chain.as_ref()).ok_or_else(incomplete)?;
     let official = pull::chain(bundle.official_chain.as_ref()).ok_or_else(incomplete)?;
@@ -154,11 +180,24 @@ pub fn template(
         quoted(&bundle.purpose),
     );
     text.push_str("# What the claimant needs done differently. Naming one says that it was taken account of.\n");
-    let adjustments = manifest.adjustments.iter().map(|each| (each.adjustment_id.as_str(), each.text.as_str()));
+    let adjustments = manifest
+        .adjustments
+        .iter()
+        .map(|each| (each.adjustment_id.as_str(), each.text.as_str()));
     list(&mut text, "adjustments", adjustments);
     text.push_str("# Requests that others are late with.\n");
-    list(&mut text, "overdue", overdue.iter().map(|each| (each.request_id.as_str(), each.discloser.as_str())));
-    let _ = writeln!(text, "chain = {{ count = {}, head = \"{}\" }}", chain.count, chain.head);
+    list(
+        &mut text,
+        "overdue",
+        overdue
+            .iter()
+            .map(|each| (each.request_id.as_str(), each.discloser.as_str())),
+    );
+    let _ = writeln!(
+        text,
+        "chain = {{ count = {}, head = \"{}\" }}",
+        chain.count, chain.head
+    );
     let _ = writeln!(text, "official_head = \"{}\"", official.head);
     for item in &manifest.items {
         use_of(&mut text, item);
@@ -175,7 +214,14 @@ pub fn template(
 fn use_of(text: &mut String, item: &v1::ManifestItem) {
     let Some(about) = &item.item else { return };
     let title = about.aside.get("title").map_or("no title", String::as_str);
-    let _ = writeln!(text, "\n# {}", comment(&format!("{}, {}, written {}", title, about.kind, about.written_on)));
+    let _ = writeln!(
+        text,
+        "\n# {}",
+        comment(&format!(
+            "{}, {}, written {}",
+            title, about.kind, about.written_on
+        ))
+    );
     for note in &item.notes {
         let _ = writeln!(text, "# The claimant says: {}", comment(&note.text));
     }
@@ -201,7 +247,11 @@ fn quoted(value: &str) -> String {
 
 /// Somebody's words on one line of comment.
 fn comment(words: &str) -> String {
-    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
+    words
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(200)
+        .collect()
 }
 
 #[cfg(test)]
@@ -229,7 +279,12 @@ mod tests {
             withheld,
             ..v1::ManifestItem::default()
         };
-        let head = |byte| Some(v1::ChainHead { count: 4, head: vec![byte; 32] });
+        let head = |byte| {
+            Some(v1::ChainHead {
+                count: 4,
+                head: vec![byte; 32],
+            })
+        };
         v1::Manifest {
             bundle: Some(v1::Bundle {
                 bundle_id: id(BundleId::from_random, 1).to_string(),
@@ -239,7 +294,10 @@ mod tests {
                 official_chain: head(8),
                 ..v1::Bundle::default()
             }),
-            items: vec![item(3, "Letter\n[panel]\nreference = \"x\"", false), item(4, "Report", true)],
+            items: vec![
+                item(3, "Letter\n[panel]\nreference = \"x\"", false),
+                item(4, "Report", true),
+            ],
             adjustments: vec![v1::Adjustment {
                 adjustment_id: id(AdjustmentId::from_random, 5).to_string(),
                 text: "By letter \"only\"".into(),
@@ -269,28 +327,68 @@ mod tests {
     fn a_template_must_be_filled_in() {
         let text = template(&manifest(), &id(DecisionId::from_random, 9), &[]).unwrap();
         assert_eq!(read(&text).unwrap_err().exit(), Exit::File);
-        assert!(read(&text.replace("outcome = \"\"", "outcome = \"adverse\"")).is_err(), "a use is empty");
+        assert!(
+            read(&text.replace("outcome = \"\"", "outcome = \"adverse\"")).is_err(),
+            "a use is empty"
+        );
         assert!(read(&filled().replace("relied-on", "ignored")).is_err());
-        assert!(template(&v1::Manifest::default(), &id(DecisionId::from_random, 9), &[]).is_err());
+        assert!(
+            template(
+                &v1::Manifest::default(),
+                &id(DecisionId::from_random, 9),
+                &[]
+            )
+            .is_err()
+        );
     }
 
     #[test]
     fn a_filled_in_template_is_signed_with_withheld_items_apart() {
         let signer = signer(Alg::Es256);
-        let made = read(&filled()).unwrap().sign(&signer, 1_790_000_000, &rng()).unwrap();
+        let made = read(&filled())
+            .unwrap()
+            .sign(&signer, 1_790_000_000, &rng())
+            .unwrap();
         let decision = made.decision.unwrap();
-        let signed = Signed::open(&decision.statement, decision.aside.clone()).unwrap();
-        let Event::DecisionRecorded(body) = signed.event() else { panic!("a decision") };
+        let read = Signed::open(&decision.statement, decision.aside.clone()).unwrap();
+        let Event::DecisionRecorded(body) = read.event() else {
+            panic!("a decision")
+        };
         let (open, withheld) = (id(ItemId::from_random, 3), id(ItemId::from_random, 4));
         assert_eq!(body.uses, [(open.clone(), Use::Discounted)].into());
-        assert_eq!((body.adjustments.len(), body.overdue.len(), body.senior_override), (1, 1, false));
-        assert_eq!(body.chain, ChainHead { count: 4, head: Digest::from([7; 32]) });
+        assert_eq!(
+            (
+                body.adjustments.len(),
+                body.overdue.len(),
+                body.senior_override
+            ),
+            (1, 1, false)
+        );
+        assert_eq!(
+            body.chain,
+            ChainHead {
+                count: 4,
+                head: Digest::from([7; 32])
+            }
+        );
         assert_eq!(body.official_head, Digest::from([8; 32]));
-        assert_eq!(made.official, [(format!("use/{withheld}"), "relied-on".to_owned())].into());
+        assert_eq!(
+            made.official,
+            [(format!("use/{withheld}"), "relied-on".to_owned())].into()
+        );
         let salt = <[u8; 32]>::try_from(&made.official_salt[..]).unwrap();
-        assert_eq!(body.official_uses, official_uses_digest(&Salt::from(salt), &made.official));
-        assert_eq!(decision.aside.into_keys().collect::<Vec<_>>(), [format!("reason/{open}")]);
-        assert_eq!(signed.statement().claims().sub, id(CaseId::from_random, 2).urn());
+        assert_eq!(
+            body.official_uses,
+            official_uses_digest(&Salt::from(salt), &made.official)
+        );
+        assert_eq!(
+            decision.aside.into_keys().collect::<Vec<_>>(),
+            [format!("reason/{open}")]
+        );
+        assert_eq!(
+            read.statement().claims().sub,
+            id(CaseId::from_random, 2).urn()
+        );
     }
 
     #[test]
@@ -298,16 +396,37 @@ mod tests {
         let text = filled()
             + "[override]\nby = \"S. Senior\"\nreason = \"Urgent.\"\n[panel]\nreferred_on = \"2026-01-02\"\n\
                mental_health_clinician = true\nreference = \"P1\"\nclinician = \"Dr C\"\n";
-        let made = read(&text).unwrap().sign(&signer(Alg::EdDsa), 0, &rng()).unwrap().decision.unwrap();
-        for name in ["override_by", "override_reason", "panel_reference", "panel_clinician"] {
+        let made = read(&text)
+            .unwrap()
+            .sign(&signer(Alg::EdDsa), 0, &rng())
+            .unwrap()
+            .decision
+            .unwrap();
+        for name in [
+            "override_by",
+            "override_reason",
+            "panel_reference",
+            "panel_clinician",
+        ] {
             assert!(made.aside.contains_key(name), "{name}");
         }
     }
 
     #[test]
     fn an_item_twice_or_a_misspelt_field_is_refused() {
-        let twice = format!("{}\n[[uses]]\nitem = \"{}\"\nuse = \"considered\"\n", filled(), id(ItemId::from_random, 3));
-        assert_eq!(read(&twice).unwrap().sign(&signer(Alg::Es256), 0, &rng()).unwrap_err().exit(), Exit::Usage);
+        let twice = format!(
+            "{}\n[[uses]]\nitem = \"{}\"\nuse = \"considered\"\n",
+            filled(),
+            id(ItemId::from_random, 3)
+        );
+        assert_eq!(
+            read(&twice)
+                .unwrap()
+                .sign(&signer(Alg::Es256), 0, &rng())
+                .unwrap_err()
+                .exit(),
+            Exit::Usage
+        );
         assert!(read(&format!("outcom = 1\n{}", filled())).is_err());
     }
 }

@@ -5,6 +5,8 @@ use std::{io, path::PathBuf};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use crate::sign::SignError;
+
 /// The exit codes (docs/api/cli.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -44,11 +46,15 @@ pub enum CliError {
     Refused(Refused),
     #[error("{0}")]
     Usage(String),
-    #[error("The gateway cannot be reached: {0}. Check `endpoint` and the network, then try again.")]
+    #[error(
+        "The gateway cannot be reached: {0}. Check `endpoint` and the network, then try again."
+    )]
     Unreachable(String),
     #[error("The gateway failed: {0} Nothing was changed. Tell its operator the time of the call.")]
     Faulty(String),
-    #[error("The gateway and this organisation do not accept each other: {0}. Check `ca`, `certificate` and `key`, and that the operator has added the certificate.")]
+    #[error(
+        "The gateway and this organisation do not accept each other: {0}. Check `ca`, `certificate` and `key`, and that the operator has added the certificate."
+    )]
     NotAuthenticated(String),
     #[error("{0}")]
     Invalid(String),
@@ -56,8 +62,19 @@ pub enum CliError {
     CannotTell(String),
     #[error("{}: {problem}", path.display())]
     File { path: PathBuf, problem: String },
-    #[error("It is not known whether this was done: {detail}. Run the same command again{again}: it is done once.")]
+    /// Of several things done, not all went well; each was told of as it ended.
+    #[error("Not everything was done: see above.")]
+    Several(Exit),
+    #[error(
+        "It is not known whether this was done: {detail}. Run the same command again{again}: it is done once."
+    )]
     UnknownOutcome { detail: String, again: String },
+}
+
+impl From<SignError> for CliError {
+    fn from(error: SignError) -> Self {
+        Self::Usage(format!("This cannot be signed: {error}."))
+    }
 }
 
 /// The gateway's refusal: nothing was changed.
@@ -74,13 +91,19 @@ pub struct Refused {
 
 impl CliError {
     pub fn file(path: impl Into<PathBuf>, problem: impl Into<String>) -> Self {
-        Self::File { path: path.into(), problem: problem.into() }
+        Self::File {
+            path: path.into(),
+            problem: problem.into(),
+        }
     }
 
     /// For `map_err` on the file system's own errors.
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |error| Self::File { path, problem: format!("{error}. Check the path and your rights to it.") }
+        move |error| Self::File {
+            path,
+            problem: format!("{error}. Check the path and your rights to it."),
+        }
     }
 
     pub const fn exit(&self) -> Exit {
@@ -92,6 +115,7 @@ impl CliError {
             Self::Invalid(_) => Exit::Invalid,
             Self::CannotTell(_) => Exit::CannotTell,
             Self::File { .. } => Exit::File,
+            Self::Several(exit) => *exit,
             Self::UnknownOutcome { .. } => Exit::UnknownOutcome,
         }
     }
@@ -145,7 +169,9 @@ impl Failure {
                     message,
                     fields: details.bad_request().map_or_else(Vec::new, |bad| {
                         let fields = bad.field_violations.iter();
-                        fields.map(|v| (v.field.clone(), v.description.clone())).collect()
+                        fields
+                            .map(|v| (v.field.clone(), v.description.clone()))
+                            .collect()
                     }),
                 }),
             };
@@ -164,7 +190,11 @@ impl Failure {
             // The door's limits: turned away before anything was done.
             Code::ResourceExhausted => Self::Unreachable(cause),
             Code::Unavailable if never_connected(status) => Self::Unreachable(cause),
-            Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled | Code::DeadlineExceeded
+            Code::Unavailable
+            | Code::Unknown
+            | Code::Internal
+            | Code::Cancelled
+            | Code::DeadlineExceeded
             | Code::Aborted => Self::Broken(cause),
             code => Self::Refused(Refused {
                 reason: format!("{code:?}").to_lowercase(),
@@ -185,7 +215,10 @@ impl Failure {
             Self::Refused(refused) => CliError::Refused(refused),
             Self::NotAuthenticated(detail) => CliError::NotAuthenticated(detail),
             Self::Faulty(detail) => CliError::Faulty(detail),
-            Self::Broken(detail) if changes => CliError::UnknownOutcome { detail, again: String::new() },
+            Self::Broken(detail) if changes => CliError::UnknownOutcome {
+                detail,
+                again: String::new(),
+            },
             Self::Unreachable(detail) | Self::Broken(detail) => CliError::Unreachable(detail),
         }
     }
@@ -212,14 +245,18 @@ fn innermost(status: &Status) -> Option<String> {
 pub struct NotConnected(pub String);
 
 fn never_connected(status: &Status) -> bool {
-    chain(status).any(|error| error.is::<NotConnected>())
+    chain(status).any(<Fault>::is::<NotConnected>)
 }
 
 /// A handshake that failed because one side does not accept the other.
 fn tls_fault(status: &Status) -> Option<String> {
     let fault = chain(status).find_map(|error| error.downcast_ref::<rustls::Error>());
     // HTTP/2 keeps only the text of an alert that comes after the client's part of the handshake.
-    let told = || chain(status).map(ToString::to_string).find(|text| text.contains("received fatal alert"));
+    let told = || {
+        chain(status)
+            .map(ToString::to_string)
+            .find(|text| text.contains("received fatal alert"))
+    };
     fault.map(ToString::to_string).or_else(told)
 }
 
@@ -237,14 +274,42 @@ mod tests {
     #[test]
     fn every_answer_of_the_gateway_has_its_exit_code() {
         for (status, changes, exit) in [
-            (answered(Code::FailedPrecondition, "grant_withdrawn"), true, Exit::Refused),
+            (
+                answered(Code::FailedPrecondition, "grant_withdrawn"),
+                true,
+                Exit::Refused,
+            ),
             (answered(Code::NotFound, "not_found"), false, Exit::Refused),
-            (answered(Code::PermissionDenied, "role_not_allowed"), true, Exit::Refused),
-            (answered(Code::Unauthenticated, "certificate_not_accepted"), true, Exit::NotAuthenticated),
-            (answered(Code::Unavailable, "store_unavailable"), true, Exit::Unreachable),
-            (answered(Code::Internal, "internal"), true, Exit::Unreachable),
-            (answered(Code::Unknown, "unknown_outcome"), true, Exit::UnknownOutcome),
-            (Status::deadline_exceeded("slow"), true, Exit::UnknownOutcome),
+            (
+                answered(Code::PermissionDenied, "role_not_allowed"),
+                true,
+                Exit::Refused,
+            ),
+            (
+                answered(Code::Unauthenticated, "certificate_not_accepted"),
+                true,
+                Exit::NotAuthenticated,
+            ),
+            (
+                answered(Code::Unavailable, "store_unavailable"),
+                true,
+                Exit::Unreachable,
+            ),
+            (
+                answered(Code::Internal, "internal"),
+                true,
+                Exit::Unreachable,
+            ),
+            (
+                answered(Code::Unknown, "unknown_outcome"),
+                true,
+                Exit::UnknownOutcome,
+            ),
+            (
+                Status::deadline_exceeded("slow"),
+                true,
+                Exit::UnknownOutcome,
+            ),
             (Status::deadline_exceeded("slow"), false, Exit::Unreachable),
             (Status::unavailable("broken"), true, Exit::UnknownOutcome),
             (Status::unimplemented("older"), true, Exit::Refused),
@@ -257,16 +322,22 @@ mod tests {
     #[test]
     fn only_what_may_succeed_later_is_tried_again() {
         assert!(Failure::of(&answered(Code::Unknown, "unknown_outcome")).may_be_tried_again());
-        assert!(Failure::of(&answered(Code::Unavailable, "store_unavailable")).may_be_tried_again());
+        assert!(
+            Failure::of(&answered(Code::Unavailable, "store_unavailable")).may_be_tried_again()
+        );
         assert!(!Failure::of(&answered(Code::Internal, "internal")).may_be_tried_again());
-        assert!(!Failure::of(&answered(Code::AlreadyExists, "already_exists")).may_be_tried_again());
+        assert!(
+            !Failure::of(&answered(Code::AlreadyExists, "already_exists")).may_be_tried_again()
+        );
     }
 
     #[test]
     fn a_refusal_keeps_its_reason_and_fields() {
-        let mut details = ErrorDetails::with_error_info("invalid_field", "evidence.v1", HashMap::new());
+        let mut details =
+            ErrorDetails::with_error_info("invalid_field", "evidence.v1", HashMap::new());
         details.add_bad_request_violation("grant_id", "is required");
-        let status = Status::with_error_details(Code::InvalidArgument, "`grant_id`: is required.", details);
+        let status =
+            Status::with_error_details(Code::InvalidArgument, "`grant_id`: is required.", details);
         let json = Failure::of(&status).into_error(true).to_json();
         assert_eq!(json["reason"], "invalid_field");
         assert_eq!(json["exit_code"], 1);
@@ -278,7 +349,12 @@ mod tests {
         let io = io::Error::other(NotConnected("connection refused".to_owned()));
         let status = Status::from_error(Box::new(io));
         let mut unavailable = Status::unavailable("tcp connect error");
-        unavailable.set_source(std::sync::Arc::new(io::Error::other(NotConnected("connection refused".to_owned()))));
-        assert!(matches!(Failure::of(&unavailable), Failure::Unreachable(_)), "{status:?}");
+        unavailable.set_source(std::sync::Arc::new(io::Error::other(NotConnected(
+            "connection refused".to_owned(),
+        ))));
+        assert!(
+            matches!(Failure::of(&unavailable), Failure::Unreachable(_)),
+            "{status:?}"
+        );
     }
 }

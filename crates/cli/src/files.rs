@@ -15,8 +15,11 @@ pub fn write(path: &Path, contents: &[u8]) -> Result<(), CliError> {
     let parent = parent(path);
     // A temporary file is its owner's alone, which suits whatever is written here.
     let mut file = tempfile::NamedTempFile::new_in(parent).map_err(CliError::io(path))?;
-    file.write_all(contents).and_then(|()| file.as_file().sync_all()).map_err(CliError::io(path))?;
-    file.persist(path).map_err(|error| CliError::io(path)(error.error))?;
+    file.write_all(contents)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(CliError::io(path))?;
+    file.persist(path)
+        .map_err(|error| CliError::io(path)(error.error))?;
     sync_folder(parent)
 }
 
@@ -24,18 +27,23 @@ pub fn write(path: &Path, contents: &[u8]) -> Result<(), CliError> {
 pub fn write_new(path: &Path, contents: &[u8]) -> Result<(), CliError> {
     let parent = parent(path);
     let mut file = tempfile::NamedTempFile::new_in(parent).map_err(CliError::io(path))?;
-    file.write_all(contents).and_then(|()| file.as_file().sync_all()).map_err(CliError::io(path))?;
-    file.persist_noclobber(path).map_err(|error| match error.error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            CliError::file(path, "is there already. Choose another name; nothing is overwritten.")
-        }
-        _ => CliError::io(path)(error.error),
-    })?;
+    file.write_all(contents)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(CliError::io(path))?;
+    file.persist_noclobber(path)
+        .map_err(|error| match error.error.kind() {
+            std::io::ErrorKind::AlreadyExists => CliError::file(
+                path,
+                "is there already. Choose another name; nothing is overwritten.",
+            ),
+            _ => CliError::io(path)(error.error),
+        })?;
     sync_folder(parent)
 }
 
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), CliError> {
-    let mut json = serde_json::to_vec_pretty(value).map_err(|error| CliError::file(path, error.to_string()))?;
+    let mut json = serde_json::to_vec_pretty(value)
+        .map_err(|error| CliError::file(path, error.to_string()))?;
     json.push(b'\n');
     write(path, &json)
 }
@@ -64,7 +72,9 @@ pub fn read_structured<T: DeserializeOwned>(path: &Path) -> Result<T, CliError> 
 
 /// As [`read_structured`], of text read already.
 pub fn parse_structured<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, CliError> {
-    let json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let json = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let read = if json {
         serde_json::from_str(text).map_err(|error| error.to_string())
     } else {
@@ -82,12 +92,16 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// The folder a file lies in.
 pub fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."))
 }
 
 /// Makes a rename last: the folder is a file of its own.
 fn sync_folder(folder: &Path) -> Result<(), CliError> {
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(CliError::io(folder))
+    fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(CliError::io(folder))
 }
 
 #[cfg(test)]
@@ -108,7 +122,10 @@ mod tests {
 
     #[test]
     fn suffixes_go_after_the_whole_name() {
-        assert_eq!(beside(Path::new("d/letter.pdf"), ".toml"), Path::new("d/letter.pdf.toml"));
+        assert_eq!(
+            beside(Path::new("d/letter.pdf"), ".toml"),
+            Path::new("d/letter.pdf.toml")
+        );
         assert_eq!(parent(Path::new("letter.pdf")), Path::new("."));
     }
 }

@@ -26,17 +26,37 @@ pub struct KeptCall<M> {
 
 impl<M: Message + Name + Default> KeptCall<M> {
     /// The call kept at `path`, if it was made of the same thing; else a new one, kept from now on.
-    pub fn find_or_make(path: &Path, of: Digest, make: impl FnOnce() -> Result<M, CliError>) -> Result<Self, CliError> {
+    pub fn find_or_make(
+        path: &Path,
+        of: Digest,
+        make: impl FnOnce() -> Result<M, CliError>,
+    ) -> Result<Self, CliError> {
         if let Some(bytes) = files::read_if_there(path)? {
-            let kept: Kept = serde_json::from_slice(&bytes)
-                .map_err(|error| CliError::file(path, format!("cannot be read: {error}. Delete it if the call was answered.")))?;
+            let kept: Kept = serde_json::from_slice(&bytes).map_err(|error| {
+                CliError::file(
+                    path,
+                    format!("cannot be read: {error}. Delete it if the call was answered."),
+                )
+            })?;
             if kept.of == of {
-                return Ok(Self { call: show::from_json(&kept.call)?, path: path.to_owned() });
+                return Ok(Self {
+                    call: show::from_json(&kept.call)?,
+                    path: path.to_owned(),
+                });
             }
         }
         let call = make()?;
-        files::write_json(path, &Kept { of, call: show::to_json(&call) })?;
-        Ok(Self { call, path: path.to_owned() })
+        files::write_json(
+            path,
+            &Kept {
+                of,
+                call: show::to_json(&call),
+            },
+        )?;
+        Ok(Self {
+            call,
+            path: path.to_owned(),
+        })
     }
 
     /// Forgets the call once it has a final answer.
@@ -57,17 +77,33 @@ mod tests {
     use evidence_wire::v1::GetBundleRequest as Call;
 
     fn find(path: &Path, of: &[u8], made: &str) -> KeptCall<Call> {
-        KeptCall::find_or_make(path, sha256(of), || Ok(Call { bundle_id: made.into() })).unwrap()
+        KeptCall::find_or_make(path, sha256(of), || {
+            Ok(Call {
+                bundle_id: made.into(),
+            })
+        })
+        .unwrap()
     }
 
     #[test]
     fn a_call_without_an_answer_is_made_again_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("call.json");
-        let unknown = || CliError::UnknownOutcome { detail: String::new(), again: String::new() };
-        assert!(find(&path, b"a", "first").conclude(Err::<(), _>(unknown())).is_err());
+        let unknown = || CliError::UnknownOutcome {
+            detail: String::new(),
+            again: String::new(),
+        };
+        assert!(
+            find(&path, b"a", "first")
+                .conclude(Err::<(), _>(unknown()))
+                .is_err()
+        );
         assert_eq!(find(&path, b"a", "second").call.bundle_id, "first");
-        assert_eq!(find(&path, b"b", "third").call.bundle_id, "third", "made of something else");
+        assert_eq!(
+            find(&path, b"b", "third").call.bundle_id,
+            "third",
+            "made of something else"
+        );
     }
 
     #[test]
@@ -76,8 +112,16 @@ mod tests {
         let path = folder.path().join("call.json");
         find(&path, b"a", "first").conclude(Ok(())).unwrap();
         assert!(!path.exists());
-        let refused = Refused { reason: "already_exists".into(), message: String::new(), fields: Vec::new() };
-        assert!(find(&path, b"a", "second").conclude(Err::<(), _>(CliError::Refused(refused))).is_err());
+        let refused = Refused {
+            reason: "already_exists".into(),
+            message: String::new(),
+            fields: Vec::new(),
+        };
+        assert!(
+            find(&path, b"a", "second")
+                .conclude(Err::<(), _>(CliError::Refused(refused)))
+                .is_err()
+        );
         assert!(!path.exists());
     }
 }

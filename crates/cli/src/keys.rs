@@ -19,7 +19,10 @@ pub fn signing_key(path: &Path, rng: &dyn SecureRandom) -> Result<SigningKey, Cl
     let der = if bytes.starts_with(b"-----") {
         let pem = pem::parse(&*bytes).ok().filter(|pem| pem.tag() == PRIVATE);
         let pem = pem.ok_or_else(|| {
-            CliError::file(path, "is no unencrypted PKCS#8 key in PEM. Convert it: openssl pkcs8 -topk8 -nocrypt")
+            CliError::file(
+                path,
+                "is no unencrypted PKCS#8 key in PEM. Convert it: openssl pkcs8 -topk8 -nocrypt",
+            )
         })?;
         Zeroizing::new(pem.into_contents())
     } else {
@@ -33,7 +36,11 @@ pub fn signing_key(path: &Path, rng: &dyn SecureRandom) -> Result<SigningKey, Cl
 }
 
 /// Makes a signing key and writes it as PKCS#8 PEM, readable by its owner only.
-pub fn new_signing_key(path: &Path, alg: Alg, rng: &dyn SecureRandom) -> Result<SigningKey, CliError> {
+pub fn new_signing_key(
+    path: &Path,
+    alg: Alg,
+    rng: &dyn SecureRandom,
+) -> Result<SigningKey, CliError> {
     let failed = |error: evidence_ledger::KeyError| CliError::file(path, error.to_string());
     let der = SigningKey::generate_pkcs8(alg, rng).map_err(failed)?;
     let key = SigningKey::from_pkcs8(alg, &der, rng).map_err(failed)?;
@@ -46,10 +53,14 @@ pub fn new_signing_key(path: &Path, alg: Alg, rng: &dyn SecureRandom) -> Result<
 /// or a private key in PKCS#8, of which the public half is taken.
 pub fn public_key(path: &Path, rng: &dyn SecureRandom) -> Result<PublicKey, CliError> {
     let bytes = Zeroizing::new(files::read(path)?);
-    if let Ok(key) = PublicKey::from_cose_key(&bytes).or_else(|_| PublicKey::from_spki_der(&bytes)) {
+    if let Ok(key) = PublicKey::from_cose_key(&bytes).or_else(|_| PublicKey::from_spki_der(&bytes))
+    {
         return Ok(key);
     }
-    if let Some(key) = std::str::from_utf8(&bytes).ok().and_then(|text| public_key_from_text(text.trim())) {
+    if let Some(key) = std::str::from_utf8(&bytes)
+        .ok()
+        .and_then(|text| public_key_from_text(text.trim()))
+    {
         return Ok(key);
     }
     signing_key(path, rng).map(|key| key.public().clone()).map_err(|_| {
@@ -58,10 +69,16 @@ pub fn public_key(path: &Path, rng: &dyn SecureRandom) -> Result<PublicKey, CliE
 }
 
 fn public_key_from_text(text: &str) -> Option<PublicKey> {
-    if let Some(pem) = pem::parse(text).ok().filter(|pem| pem.tag() == "PUBLIC KEY") {
+    if let Some(pem) = pem::parse(text)
+        .ok()
+        .filter(|pem| pem.tag() == "PUBLIC KEY")
+    {
         return PublicKey::from_spki_der(pem.contents()).ok();
     }
-    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).or_else(|_| BASE64.decode(text.as_bytes())).ok()?;
+    let bytes = HEXLOWER_PERMISSIVE
+        .decode(text.as_bytes())
+        .or_else(|_| BASE64.decode(text.as_bytes()))
+        .ok()?;
     PublicKey::from_cose_key(&bytes).ok()
 }
 
@@ -80,17 +97,35 @@ pub struct CertificateRequest {
 }
 
 /// Makes a P-256 key and a certificate request that names the organisation.
-pub fn certificate_request(organisation: &str, common_name: &str, dns: &[String]) -> Result<CertificateRequest, CliError> {
-    let failed = |error: rcgen::Error| CliError::Usage(format!("The certificate request cannot be made: {error}."));
+pub fn certificate_request(
+    organisation: &str,
+    common_name: &str,
+    dns: &[String],
+) -> Result<CertificateRequest, CliError> {
+    let failed = |error: rcgen::Error| {
+        CliError::Usage(format!("The certificate request cannot be made: {error}."))
+    };
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::OrganizationName, organisation);
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, organisation);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
     for name in dns {
-        params.subject_alt_names.push(SanType::DnsName(name.as_str().try_into().map_err(failed)?));
+        params
+            .subject_alt_names
+            .push(SanType::DnsName(name.as_str().try_into().map_err(failed)?));
     }
-    let request = params.serialize_request(&key).and_then(|request| request.pem()).map_err(failed)?;
-    Ok(CertificateRequest { key: Zeroizing::new(key.serialize_pem()), request })
+    let request = params
+        .serialize_request(&key)
+        .and_then(|request| request.pem())
+        .map_err(failed)?;
+    Ok(CertificateRequest {
+        key: Zeroizing::new(key.serialize_pem()),
+        request,
+    })
 }
 
 /// What may be shown of a key.
@@ -100,7 +135,10 @@ pub fn describe(key: &PublicKey) -> Aside {
         ("alg", key.alg().to_string()),
         ("kid", hex(&key.kid())),
         ("cose_key", hex(&key.to_cose_key())),
-        ("public_key_pem", pem::encode(&pem::Pem::new("PUBLIC KEY", key.to_spki_der()))),
+        (
+            "public_key_pem",
+            pem::encode(&pem::Pem::new("PUBLIC KEY", key.to_spki_der())),
+        ),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
@@ -119,10 +157,20 @@ mod tests {
             let made = new_signing_key(&path, alg, &rng()).unwrap();
             let read = signing_key(&path, &rng()).unwrap();
             assert_eq!((read.alg(), read.public()), (alg, made.public()));
-            let der = pem::parse(std::fs::read(&path).unwrap()).unwrap().into_contents();
+            let der = pem::parse(std::fs::read(&path).unwrap())
+                .unwrap()
+                .into_contents();
             std::fs::write(folder.path().join("key.der"), der).unwrap();
-            assert_eq!(signing_key(&folder.path().join("key.der"), &rng()).unwrap().public(), made.public());
-            assert!(new_signing_key(&path, alg, &rng()).is_err(), "a key is never overwritten");
+            assert_eq!(
+                signing_key(&folder.path().join("key.der"), &rng())
+                    .unwrap()
+                    .public(),
+                made.public()
+            );
+            assert!(
+                new_signing_key(&path, alg, &rng()).is_err(),
+                "a key is never overwritten"
+            );
         }
     }
 
@@ -133,14 +181,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key.pem");
         new_signing_key(&path, Alg::Es256, &rng()).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o077,
+            0
+        );
     }
 
     #[test]
     fn a_public_key_is_read_in_every_form() {
         let folder = tempfile::tempdir().unwrap();
         let private = folder.path().join("private.pem");
-        let key = new_signing_key(&private, Alg::Es256, &rng()).unwrap().public().clone();
+        let key = new_signing_key(&private, Alg::Es256, &rng())
+            .unwrap()
+            .public()
+            .clone();
         let shown = describe(&key);
         for (name, contents) in [
             ("cbor", key.to_cose_key()),
@@ -160,8 +214,16 @@ mod tests {
 
     #[test]
     fn a_certificate_request_is_well_formed() {
-        let made = certificate_request("Sample Trust", "evidence client", &["trust.example".to_owned()]).unwrap();
-        assert_eq!(pem::parse(&made.request).unwrap().tag(), "CERTIFICATE REQUEST");
+        let made = certificate_request(
+            "Sample Trust",
+            "evidence client",
+            &["trust.example".to_owned()],
+        )
+        .unwrap();
+        assert_eq!(
+            pem::parse(&made.request).unwrap().tag(),
+            "CERTIFICATE REQUEST"
+        );
         assert_eq!(pem::parse(&*made.key).unwrap().tag(), PRIVATE);
         assert!(certificate_request("O", "C", &["not a name".to_owned() + "\u{e9}"]).is_err());
     }

@@ -21,6 +21,9 @@ pub mod submit;
 pub mod verify;
 pub mod watch;
 
+#[cfg(test)]
+mod shapes;
+
 pub use client::Gateway;
 pub use config::Config;
 pub use error::{CliError, Exit};

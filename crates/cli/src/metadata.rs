@@ -98,7 +98,12 @@ impl Details {
     }
 
     /// The body of the evidence statement and the texts beside it. `item` is a new id.
-    pub fn statement(&self, document: &Facts, grant: &GrantId, item: ItemId) -> Result<(Evidence, Aside), CliError> {
+    pub fn statement(
+        &self,
+        document: &Facts,
+        grant: &GrantId,
+        item: ItemId,
+    ) -> Result<(Evidence, Aside), CliError> {
         let missing: Vec<&str> = [
             ("kind", self.kind.is_none()),
             ("written_on", self.written_on.is_none()),
@@ -107,7 +112,9 @@ impl Details {
         .into_iter()
         .filter_map(|(name, missing)| missing.then_some(name))
         .collect();
-        let (Some(kind), Some(written_on), Some(profession)) = (&self.kind, self.written_on, &self.profession) else {
+        let (Some(kind), Some(written_on), Some(profession)) =
+            (&self.kind, self.written_on, &self.profession)
+        else {
             return Err(CliError::Usage(format!(
                 "{}: nothing says its {}. Give it as an option, in {}.toml beside it, or in a manifest.",
                 document.name,
@@ -125,10 +132,16 @@ impl Details {
             grant: grant.clone(),
             request: self.request.clone(),
             kind: kind.clone(),
-            media_type: self.media_type.clone().unwrap_or_else(|| document.media_type.clone()),
+            media_type: self
+                .media_type
+                .clone()
+                .unwrap_or_else(|| document.media_type.clone()),
             size: document.size,
             digest: document.digest,
-            period: Period { from: self.period_from, to: self.period_to },
+            period: Period {
+                from: self.period_from,
+                to: self.period_to,
+            },
             written_on,
             profession: profession.clone(),
             certified_copy: copy,
@@ -142,7 +155,9 @@ impl Details {
             ("author_registration", self.author_registration.clone()),
             ("filename", Some(document.name.clone())),
         ];
-        let aside = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?)));
+        let aside = texts
+            .into_iter()
+            .filter_map(|(name, text)| Some((name.to_owned(), text?)));
         Ok((body, aside.collect()))
     }
 }
@@ -160,11 +175,26 @@ pub struct Facts {
 impl Facts {
     /// Reads the whole document.
     pub fn of(source: &Source) -> Result<Self, CliError> {
-        let (size, digest) = crate::verify::digest(source.open(0)?).map_err(CliError::io(&source.path))?;
+        let (size, digest) =
+            crate::verify::digest(source.open(0)?).map_err(CliError::io(&source.path))?;
         let mut start = Vec::new();
-        source.open(0)?.take(8192).read_to_end(&mut start).map_err(CliError::io(&source.path))?;
-        let name = source.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { name, size, digest, media_type: media_type(&start) })
+        source
+            .open(0)?
+            .take(8192)
+            .read_to_end(&mut start)
+            .map_err(CliError::io(&source.path))?;
+        let name = source
+            .path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok(Self {
+            name,
+            size,
+            digest,
+            media_type: media_type(&start),
+        })
     }
 }
 
@@ -178,7 +208,12 @@ fn media_type(start: &[u8]) -> String {
         Ok(text) => !text.contains('\0'),
         Err(error) => error.error_len().is_none() && error.valid_up_to() > 0,
     };
-    if is_text && !start.is_empty() { "text/plain; charset=utf-8" } else { "application/octet-stream" }.to_owned()
+    if is_text && !start.is_empty() {
+        "text/plain; charset=utf-8"
+    } else {
+        "application/octet-stream"
+    }
+    .to_owned()
 }
 
 /// A document to send and what was said about it.
@@ -192,19 +227,30 @@ pub struct Described {
 pub fn describe(paths: &[PathBuf], options: &Details) -> Result<Vec<Described>, CliError> {
     let mut found = Vec::new();
     for path in paths {
-        let is_folder = std::fs::metadata(path).map_err(CliError::io(path))?.is_dir();
-        let documents = if is_folder { documents_in(path)? } else { vec![path.clone()] };
+        let is_folder = std::fs::metadata(path)
+            .map_err(CliError::io(path))?
+            .is_dir();
+        let documents = if is_folder {
+            documents_in(path)?
+        } else {
+            vec![path.clone()]
+        };
         for path in documents {
             let sidecar = files::beside(&path, SIDECAR);
             let own = match files::read_if_there(&sidecar)? {
                 Some(_) => files::read_structured::<Details>(&sidecar)?,
                 None => Details::default(),
             };
-            found.push(Described { path, details: own.or(options) });
+            found.push(Described {
+                path,
+                details: own.or(options),
+            });
         }
     }
     if found.is_empty() {
-        return Err(CliError::Usage("There is no document to send there.".to_owned()));
+        return Err(CliError::Usage(
+            "There is no document to send there.".to_owned(),
+        ));
     }
     Ok(found)
 }
@@ -240,12 +286,26 @@ fn documents_in(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
     let mut documents = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(CliError::io(folder))? {
         let path = entry.map_err(CliError::io(folder))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with('.') || [SIDECAR, RECEIPT, PACKAGE].iter().any(|own| name.ends_with(own)) {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if name.starts_with('.')
+            || [SIDECAR, RECEIPT, PACKAGE]
+                .iter()
+                .any(|own| name.ends_with(own))
+        {
             continue;
         }
-        if std::fs::metadata(&path).map_err(CliError::io(&path))?.is_dir() {
-            return Err(CliError::file(&path, "is a folder within the folder. Send it by itself."));
+        if std::fs::metadata(&path)
+            .map_err(CliError::io(&path))?
+            .is_dir()
+        {
+            return Err(CliError::file(
+                &path,
+                "is a folder within the folder. Send it by itself.",
+            ));
         }
         documents.push(path);
     }
@@ -253,7 +313,8 @@ fn documents_in(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
     Ok(documents)
 }
 
-fn disclosure(text: &str) -> Result<Disclosure, String> {
+/// `open` or `withheld`, on the command line.
+pub fn disclosure(text: &str) -> Result<Disclosure, String> {
     match text {
         "open" => Ok(Disclosure::Open),
         "withheld" => Ok(Disclosure::Withheld),
@@ -274,7 +335,9 @@ fn day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Er
         Some(Day::Text(text)) => text,
         Some(Day::Toml(date)) => date.to_string(),
     };
-    text.parse().map(Some).map_err(|_| de::Error::custom(format!("`{text}` is no day; write YYYY-MM-DD")))
+    text.parse()
+        .map(Some)
+        .map_err(|_| de::Error::custom(format!("`{text}` is no day; write YYYY-MM-DD")))
 }
 
 #[cfg(test)]
@@ -297,18 +360,34 @@ mod tests {
         let folder = folder(&[
             ("b.txt", "b"),
             ("a.txt", "a"),
-            ("a.txt.toml", "kind = \"care-plan\"\nwritten_on = 2026-03-01\nperiod_to = \"2026-02-01\""),
+            (
+                "a.txt.toml",
+                "kind = \"care-plan\"\nwritten_on = 2026-03-01\nperiod_to = \"2026-02-01\"",
+            ),
             ("a.txt.receipt.json", "{}"),
             ("a.txt.evidence", ""),
             (".evidence-submit.json", "{}"),
         ]);
-        let options = Details { kind: Some("clinical-letter".into()), profession: Some("nurse".into()), ..Details::default() };
+        let options = Details {
+            kind: Some("clinical-letter".into()),
+            profession: Some("nurse".into()),
+            ..Details::default()
+        };
         let found = describe(&[folder.path().to_owned()], &options).unwrap();
-        let names: Vec<_> = found.iter().map(|each| each.path.file_name().unwrap().to_str().unwrap()).collect();
+        let names: Vec<_> = found
+            .iter()
+            .map(|each| each.path.file_name().unwrap().to_str().unwrap())
+            .collect();
         assert_eq!(names, ["a.txt", "b.txt"]);
         let a = &found[0].details;
-        assert_eq!((a.kind.as_deref(), a.profession.as_deref()), (Some("care-plan"), Some("nurse")));
-        assert_eq!((a.written_on, a.period_to), (Some(date(2026, 3, 1)), Some(date(2026, 2, 1))));
+        assert_eq!(
+            (a.kind.as_deref(), a.profession.as_deref()),
+            (Some("care-plan"), Some("nurse"))
+        );
+        assert_eq!(
+            (a.written_on, a.period_to),
+            (Some(date(2026, 3, 1)), Some(date(2026, 2, 1)))
+        );
         assert_eq!(found[1].details, options);
     }
 
@@ -319,14 +398,25 @@ mod tests {
         let refused = describe(&[folder.path().to_owned()], &Details::default()).unwrap_err();
         assert!(refused.to_string().contains("more"));
         let empty = tempfile::tempdir().unwrap();
-        assert_eq!(describe(&[empty.path().to_owned()], &Details::default()).unwrap_err().exit(), Exit::Usage);
+        assert_eq!(
+            describe(&[empty.path().to_owned()], &Details::default())
+                .unwrap_err()
+                .exit(),
+            Exit::Usage
+        );
     }
 
     #[test]
     fn a_misspelt_field_or_day_is_refused() {
-        for sidecar in ["kindd = \"x\"", "written_on = \"1 March\"", "disclosure = \"secret\"", "grant = \"case_1\""] {
+        for sidecar in [
+            "kindd = \"x\"",
+            "written_on = \"1 March\"",
+            "disclosure = \"secret\"",
+            "grant = \"case_1\"",
+        ] {
             let folder = folder(&[("a.txt", "a"), ("a.txt.toml", sidecar)]);
-            let refused = describe(&[folder.path().join("a.txt")], &Details::default()).unwrap_err();
+            let refused =
+                describe(&[folder.path().join("a.txt")], &Details::default()).unwrap_err();
             assert_eq!(refused.exit(), Exit::File, "{sidecar}");
             assert!(refused.to_string().contains("a.txt.toml"));
         }
@@ -337,25 +427,42 @@ mod tests {
         let folder = folder(&[
             ("a.txt", "a"),
             ("b.txt", "b"),
-            ("m.toml", "[defaults]\nkind = \"care-plan\"\n[items.\"b.txt\"]\nprofession = \"nurse\"\ncompletes = true\n"),
-            ("m.json", r#"{"items": {"a.txt": {"written_on": "2026-01-02", "disclosure": "withheld"}}}"#),
+            (
+                "m.toml",
+                "[defaults]\nkind = \"care-plan\"\n[items.\"b.txt\"]\nprofession = \"nurse\"\ncompletes = true\n",
+            ),
+            (
+                "m.json",
+                r#"{"items": {"a.txt": {"written_on": "2026-01-02", "disclosure": "withheld"}}}"#,
+            ),
         ]);
         let toml = manifest(&folder.path().join("m.toml"), &Details::default()).unwrap();
         assert_eq!(toml.len(), 1);
         assert_eq!(toml[0].path, folder.path().join("b.txt"));
-        assert_eq!((toml[0].details.kind.as_deref(), toml[0].details.completes), (Some("care-plan"), Some(true)));
+        assert_eq!(
+            (toml[0].details.kind.as_deref(), toml[0].details.completes),
+            (Some("care-plan"), Some(true))
+        );
         let json = manifest(&folder.path().join("m.json"), &Details::default()).unwrap();
         assert_eq!(json[0].details.disclosure, Some(Disclosure::Withheld));
     }
 
     #[test]
     fn what_a_document_is_comes_from_its_contents() {
-        let folder = folder(&[("letter.docx", "%PDF-1.7\n%"), ("note", "Zo\u{eb}"), ("blob", "\u{0}\u{1}")]);
-        let facts = |name: &str| Facts::of(&Source::of_file(&folder.path().join(name)).unwrap()).unwrap();
+        let folder = folder(&[
+            ("letter.docx", "%PDF-1.7\n%"),
+            ("note", "Zo\u{eb}"),
+            ("blob", "\u{0}\u{1}"),
+        ]);
+        let facts =
+            |name: &str| Facts::of(&Source::of_file(&folder.path().join(name)).unwrap()).unwrap();
         assert_eq!(facts("letter.docx").media_type, "application/pdf");
         assert_eq!(facts("note").media_type, "text/plain; charset=utf-8");
         assert_eq!(facts("blob").media_type, "application/octet-stream");
-        assert_eq!((facts("note").size, facts("note").digest), (4, sha256("Zo\u{eb}".as_bytes())));
+        assert_eq!(
+            (facts("note").size, facts("note").digest),
+            (4, sha256("Zo\u{eb}".as_bytes()))
+        );
     }
 
     #[test]
@@ -363,8 +470,14 @@ mod tests {
         let folder = folder(&[("a.txt", "a")]);
         let facts = Facts::of(&Source::of_file(&folder.path().join("a.txt")).unwrap()).unwrap();
         let (grant, item) = (GrantId::from_random([1; 16]), ItemId::from_random([2; 16]));
-        let refused = Details::default().statement(&facts, &grant, item.clone()).unwrap_err().to_string();
-        assert!(refused.contains("kind, written_on, profession"), "{refused}");
+        let refused = Details::default()
+            .statement(&facts, &grant, item.clone())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.contains("kind, written_on, profession"),
+            "{refused}"
+        );
         let details = Details {
             kind: Some("care-plan".into()),
             written_on: Some(date(2026, 1, 2)),
@@ -374,7 +487,10 @@ mod tests {
             ..Details::default()
         };
         let (body, aside) = details.statement(&facts, &grant, item).unwrap();
-        assert_eq!((body.size, body.disclosure, body.completes), (1, Disclosure::Open, false));
+        assert_eq!(
+            (body.size, body.disclosure, body.completes),
+            (1, Disclosure::Open, false)
+        );
         assert_eq!(body.certified_copy.unwrap().method, "scan");
         assert_eq!(aside.keys().collect::<Vec<_>>(), ["author", "filename"]);
     }

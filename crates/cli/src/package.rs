@@ -44,13 +44,18 @@ impl Source {
     /// A whole file.
     pub fn of_file(path: &Path) -> Result<Self, CliError> {
         let size = std::fs::metadata(path).map_err(CliError::io(path))?.len();
-        Ok(Self { path: path.to_owned(), offset: 0, size })
+        Ok(Self {
+            path: path.to_owned(),
+            offset: 0,
+            size,
+        })
     }
 
     /// The bytes from `skip` on.
     pub fn open(&self, skip: u64) -> Result<impl Read + Send + 'static, CliError> {
         let mut file = File::open(&self.path).map_err(CliError::io(&self.path))?;
-        file.seek(SeekFrom::Start(self.offset + skip)).map_err(CliError::io(&self.path))?;
+        file.seek(SeekFrom::Start(self.offset + skip))
+            .map_err(CliError::io(&self.path))?;
         Ok(file.take(self.size.saturating_sub(skip)))
     }
 }
@@ -63,40 +68,60 @@ pub struct Package {
 }
 
 /// Writes a package. `document` is streamed from its source.
-pub fn write(path: &Path, evidence: &v1::SignedStatement, document: &Source) -> Result<(), CliError> {
+pub fn write(
+    path: &Path,
+    evidence: &v1::SignedStatement,
+    document: &Source,
+) -> Result<(), CliError> {
     let header = Header {
         format: FORMAT.to_owned(),
         statement: Value::Bytes(evidence.statement.clone()),
         aside: evidence.aside.clone(),
     };
     let header = to_canonical(&header).map_err(|error| CliError::file(path, error.to_string()))?;
-    let mut file = tempfile::NamedTempFile::new_in(files::parent(path)).map_err(CliError::io(path))?;
+    let mut file =
+        tempfile::NamedTempFile::new_in(files::parent(path)).map_err(CliError::io(path))?;
     let mut copy = || {
         file.write_all(&header)?;
         file.write_all(&bytes_head(document.size))?;
-        let copied = std::io::copy(&mut document.open(0).map_err(std::io::Error::other)?, &mut file)?;
+        let copied = std::io::copy(
+            &mut document.open(0).map_err(std::io::Error::other)?,
+            &mut file,
+        )?;
         if copied != document.size {
-            return Err(std::io::Error::other("the document changed while it was read"));
+            return Err(std::io::Error::other(
+                "the document changed while it was read",
+            ));
         }
         file.as_file().sync_all()
     };
     copy().map_err(CliError::io(path))?;
-    file.persist(path).map_err(|error| CliError::io(path)(error.error))?;
+    file.persist(path)
+        .map_err(|error| CliError::io(path)(error.error))?;
     Ok(())
 }
 
 /// Reads a package's statement and finds its document.
 pub fn open(path: &Path) -> Result<Package, CliError> {
-    let not = |what: &str| CliError::file(path, format!("is no signed package: {what}. Ask its origin for it again."));
+    let not = |what: &str| {
+        CliError::file(
+            path,
+            format!("is no signed package: {what}. Ask its origin for it again."),
+        )
+    };
     let file = File::open(path).map_err(CliError::io(path))?;
     let length = file.metadata().map_err(CliError::io(path))?.len();
     let mut start = Vec::new();
-    file.take(LONGEST_HEADER as u64).read_to_end(&mut start).map_err(CliError::io(path))?;
+    file.take(LONGEST_HEADER as u64)
+        .read_to_end(&mut start)
+        .map_err(CliError::io(path))?;
 
     let mut rest = &start[..];
-    let _: Value = ciborium::from_reader(&mut rest).map_err(|_| not("it does not begin with its statement"))?;
+    let _: Value = ciborium::from_reader(&mut rest)
+        .map_err(|_| not("it does not begin with its statement"))?;
     let header_len = start.len() - rest.len();
-    let header: Header = from_canonical(&start[..header_len]).map_err(|error| not(&error.to_string()))?;
+    let header: Header =
+        from_canonical(&start[..header_len]).map_err(|error| not(&error.to_string()))?;
     let (Value::Bytes(statement), FORMAT) = (header.statement, header.format.as_str()) else {
         return Err(not("its format is unknown"));
     };
@@ -106,8 +131,15 @@ pub fn open(path: &Path) -> Result<Package, CliError> {
         return Err(not("it is cut short, or something follows the document"));
     }
     Ok(Package {
-        evidence: v1::SignedStatement { statement, aside: header.aside },
-        document: Source { path: path.to_owned(), offset, size },
+        evidence: v1::SignedStatement {
+            statement,
+            aside: header.aside,
+        },
+        document: Source {
+            path: path.to_owned(),
+            offset,
+            size,
+        },
     })
 }
 
@@ -117,10 +149,10 @@ fn bytes_head(size: u64) -> Vec<u8> {
     let size = size.to_be_bytes();
     match size {
         [0, 0, 0, 0, 0, 0, 0, small @ 0..=23] => vec![BYTES | small],
-        [0, 0, 0, 0, 0, 0, 0, byte] => vec![BYTES | 24, byte],
-        [0, 0, 0, 0, 0, 0, ..] => [&[BYTES | 25], &size[6..]].concat(),
-        [0, 0, 0, 0, ..] => [&[BYTES | 26], &size[4..]].concat(),
-        _ => [&[BYTES | 27], &size[..]].concat(),
+        [0, 0, 0, 0, 0, 0, 0, byte] => vec![BYTES | 0x18, byte],
+        [0, 0, 0, 0, 0, 0, ..] => [&[BYTES | 0x19], &size[6..]].concat(),
+        [0, 0, 0, 0, ..] => [&[BYTES | 0x1a], &size[4..]].concat(),
+        _ => [&[BYTES | 0x1b], &size[..]].concat(),
     }
 }
 
@@ -136,7 +168,10 @@ fn read_bytes_head(bytes: &[u8]) -> Option<(usize, u64)> {
     };
     let size = match width {
         0 => u64::from(bytes[0] & 0x1f),
-        width => bytes.get(1..=width)?.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)),
+        width => bytes
+            .get(1..=width)?
+            .iter()
+            .fold(0, |sum, byte| (sum << 8) | u64::from(*byte)),
     };
     let head = bytes_head(size);
     bytes.starts_with(&head).then_some((head.len(), size))
@@ -148,7 +183,10 @@ mod tests {
 
     fn statement() -> v1::SignedStatement {
         let aside = [("title".to_owned(), "Letter".to_owned())].into();
-        v1::SignedStatement { statement: vec![0xd2, 0x84, 1, 2, 3], aside }
+        v1::SignedStatement {
+            statement: vec![0xd2, 0x84, 1, 2, 3],
+            aside,
+        }
     }
 
     fn packed(folder: &Path, size: usize) -> PathBuf {
@@ -164,9 +202,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for size in [0, 1, 23, 24, 255, 256, 65_535, 65_536, 400_000] {
             let package = open(&packed(folder.path(), size)).unwrap();
-            assert_eq!((package.evidence, package.document.size), (statement(), size as u64));
+            assert_eq!(
+                (package.evidence, package.document.size),
+                (statement(), size as u64)
+            );
             let mut read = Vec::new();
-            package.document.open(size as u64 / 2).unwrap().read_to_end(&mut read).unwrap();
+            package
+                .document
+                .open(size as u64 / 2)
+                .unwrap()
+                .read_to_end(&mut read)
+                .unwrap();
             assert_eq!(read, vec![7; size - size / 2]);
         }
     }
@@ -189,7 +235,14 @@ mod tests {
         let path = packed(folder.path(), 300);
         let whole = std::fs::read(&path).unwrap();
         let longer = [&whole[..], &[0]].concat();
-        for damaged in [&whole[..whole.len() - 1], &longer, &whole[..20], &whole[1..], b"", b"%PDF-1.7"] {
+        for damaged in [
+            &whole[..whole.len() - 1],
+            &longer,
+            &whole[..20],
+            &whole[1..],
+            b"",
+            b"%PDF-1.7",
+        ] {
             std::fs::write(&path, damaged).unwrap();
             assert!(open(&path).is_err(), "{} bytes", damaged.len());
         }

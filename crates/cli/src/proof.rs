@@ -24,7 +24,10 @@ impl Serialize for Base64 {
 impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        BASE64.decode(text.as_bytes()).map(Self).map_err(de::Error::custom)
+        BASE64
+            .decode(text.as_bytes())
+            .map(Self)
+            .map_err(de::Error::custom)
     }
 }
 
@@ -96,7 +99,13 @@ impl ReceiptFile {
         if file.format == FORMAT {
             Ok(file)
         } else {
-            Err(CliError::file(path, format!("has the format `{}`; this version reads `{FORMAT}`.", file.format)))
+            Err(CliError::file(
+                path,
+                format!(
+                    "has the format `{}`; this version reads `{FORMAT}`.",
+                    file.format
+                ),
+            ))
         }
     }
 
@@ -107,13 +116,20 @@ impl ReceiptFile {
 
 impl Proof {
     pub fn of(receipt: &v1::Receipt) -> Result<Self, CliError> {
-        let entry = Digest::try_from(&receipt.entry[..])
-            .map_err(|_| CliError::Invalid("The gateway's receipt has no 32-byte entry; do not accept it.".to_owned()))?;
+        let entry = Digest::try_from(&receipt.entry[..]).map_err(|_| {
+            CliError::Invalid(
+                "The gateway's receipt has no 32-byte entry; do not accept it.".to_owned(),
+            )
+        })?;
         Ok(Self {
             entry,
             index: receipt.index,
             tree_size: receipt.tree_size,
-            received_at: receipt.received_at.as_ref().and_then(moment).map_or_else(String::new, |at| at.to_string()),
+            received_at: receipt
+                .received_at
+                .as_ref()
+                .and_then(moment)
+                .map_or_else(String::new, |at| at.to_string()),
             statement: Base64(receipt.statement.clone()),
             receipt: Base64(receipt.receipt.clone()),
         })
@@ -156,8 +172,9 @@ impl LogKeys {
 
     pub fn of(answer: &v1::ListLogKeysResponse) -> Result<Self, CliError> {
         let keys = answer.keys.iter().map(|key| {
-            let public = PublicKey::from_cose_key(&key.cose_key)
-                .map_err(|error| CliError::Invalid(format!("The gateway sent a key that is none: {error}.")))?;
+            let public = PublicKey::from_cose_key(&key.cose_key).map_err(|error| {
+                CliError::Invalid(format!("The gateway sent a key that is none: {error}."))
+            })?;
             Ok(LogKey {
                 purpose: key.r#use.clone(),
                 kid: HEXLOWER.encode(&key.kid),
@@ -165,7 +182,10 @@ impl LogKeys {
                 verifier_key: key.verifier_key.clone(),
             })
         });
-        Ok(Self { origin: answer.origin.clone(), keys: keys.collect::<Result<_, CliError>>()? })
+        Ok(Self {
+            origin: answer.origin.clone(),
+            keys: keys.collect::<Result<_, CliError>>()?,
+        })
     }
 
     /// The key of this use with this kid. The kid is worked out from the key itself: what a file

@@ -34,7 +34,9 @@ pub async fn pull(
         }
         let before = folder.bytes_held()?;
         let failure = match one_stream(gateway, folder, log_keys, progress).await {
-            Ok(()) => Failure::Broken("the stream ended before every document was there".to_owned()),
+            Ok(()) => {
+                Failure::Broken("the stream ended before every document was there".to_owned())
+            }
             Err(Ended::Error(error)) => return Err(error),
             Err(Ended::Call(failure)) => failure,
         };
@@ -44,7 +46,11 @@ pub async fn pull(
         if folder.bytes_held()? > before {
             backoff = gateway.backoff();
         }
-        let wait = if failure.may_be_tried_again() { backoff.next_wait() } else { None };
+        let wait = if failure.may_be_tried_again() {
+            backoff.next_wait()
+        } else {
+            None
+        };
         match wait {
             Some(wait) => tokio::time::sleep(wait).await,
             None => return Err(ended(failure)),
@@ -96,12 +102,22 @@ async fn one_stream(
                 if folder.manifest().is_none() {
                     check_manifest(&manifest, log_keys)?;
                 }
-                progress.set_length(manifest.items.iter().filter_map(|item| item.item.as_ref()).map(|item| item.size).sum());
+                progress.set_length(
+                    manifest
+                        .items
+                        .iter()
+                        .filter_map(|item| item.item.as_ref())
+                        .map(|item| item.size)
+                        .sum(),
+                );
                 folder.take_manifest(manifest)?;
                 progress.set_position(folder.bytes_held()?);
             }
             Some(Part::Chunk(chunk)) => {
-                let mut document = match writing.take().filter(|document| document.item_id == chunk.item_id) {
+                let mut document = match writing
+                    .take()
+                    .filter(|document| document.item_id == chunk.item_id)
+                {
                     Some(document) => document,
                     None => Writing::start(folder, &chunk)?,
                 };
@@ -112,7 +128,11 @@ async fn one_stream(
                         keys = Some(organisation_keys(gateway, folder).await?);
                     }
                     document.finish()?;
-                    folder.accept(&chunk.item_id, log_keys, keys.as_deref().unwrap_or_default())?;
+                    folder.accept(
+                        &chunk.item_id,
+                        log_keys,
+                        keys.as_deref().unwrap_or_default(),
+                    )?;
                 } else {
                     writing = Some(document);
                 }
@@ -128,8 +148,17 @@ async fn organisation_keys(gateway: &Gateway, folder: &Folder) -> Result<Vec<Pub
     let mut keys = Vec::new();
     for organisation_id in folder.organisations() {
         let body = v1::GetOrganisationRequest { organisation_id };
-        let found = gateway.read(body, |g, r| async move { g.directory().get_organisation(r).await }).await?;
-        keys.extend(found.keys.iter().filter_map(|key| PublicKey::from_cose_key(&key.cose_key).ok()));
+        let found = gateway
+            .read(body, |g, r| async move {
+                g.directory().get_organisation(r).await
+            })
+            .await?;
+        keys.extend(
+            found
+                .keys
+                .iter()
+                .filter_map(|key| PublicKey::from_cose_key(&key.cose_key).ok()),
+        );
     }
     Ok(keys)
 }
@@ -147,9 +176,20 @@ impl Writing {
         let path = folder.part_path(&chunk.item_id)?;
         let mut options = OpenOptions::new();
         // What was written before a crash beyond the offset asked for is written again.
-        let mut file = options.create(true).truncate(false).write(true).open(&path).map_err(CliError::io(&path))?;
-        file.seek(SeekFrom::Start(chunk.offset)).map_err(CliError::io(&path))?;
-        Ok(Self { item_id: chunk.item_id.clone(), path, file, offset: chunk.offset })
+        let mut file = options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(CliError::io(&path))?;
+        file.seek(SeekFrom::Start(chunk.offset))
+            .map_err(CliError::io(&path))?;
+        Ok(Self {
+            item_id: chunk.item_id.clone(),
+            path,
+            file,
+            offset: chunk.offset,
+        })
     }
 
     fn write(&mut self, chunk: &v1::DocumentChunk) -> Result<(), CliError> {
@@ -159,12 +199,17 @@ impl Writing {
                 chunk.offset, self.item_id, self.offset
             )));
         }
-        self.file.write_all(&chunk.data).map_err(CliError::io(&self.path))?;
+        self.file
+            .write_all(&chunk.data)
+            .map_err(CliError::io(&self.path))?;
         self.offset += chunk.data.len() as u64;
         Ok(())
     }
 
     fn finish(self) -> Result<(), CliError> {
-        self.file.set_len(self.offset).and_then(|()| self.file.sync_all()).map_err(CliError::io(&self.path))
+        self.file
+            .set_len(self.offset)
+            .and_then(|()| self.file.sync_all())
+            .map_err(CliError::io(&self.path))
     }
 }

@@ -1,20 +1,21 @@
 //! Messages of the API as JSON (the canonical protobuf mapping, with the field names of the
 //! protos), and in words for people.
 
-use std::sync::LazyLock;
+use std::{fmt::Write as _, sync::LazyLock};
 
 use data_encoding::HEXLOWER;
 use evidence_domain::Moment;
 use prost::{Message, Name};
 use prost_reflect::{
-    DescriptorPool, DeserializeOptions, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey,
-    SerializeOptions, Value,
+    DescriptorPool, DeserializeOptions, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind,
+    MapKey, ReflectMessage as _, SerializeOptions, Value,
 };
 
 use crate::{CliError, proof::moment};
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    DescriptorPool::decode(evidence_wire::DESCRIPTORS).expect("the descriptors were made with the messages")
+    DescriptorPool::decode(evidence_wire::DESCRIPTORS)
+        .expect("the descriptors were made with the messages")
 });
 
 /// The message as JSON: every field present, bytes in base64, moments in RFC 3339, enums by name.
@@ -30,11 +31,15 @@ pub fn to_json<M: Message + Name>(message: &M) -> serde_json::Value {
 
 /// Reads what [`to_json`] wrote.
 pub fn from_json<M: Message + Name + Default>(json: &serde_json::Value) -> Result<M, CliError> {
-    let descriptor = POOL.get_message_by_name(&M::full_name()).expect("the pool holds every message");
+    let descriptor = POOL
+        .get_message_by_name(&M::full_name())
+        .expect("the pool holds every message");
     DynamicMessage::deserialize_with_options(descriptor, json, &DeserializeOptions::new())
         .map_err(|error| error.to_string())
         .and_then(|message| message.transcode_to().map_err(|error| error.to_string()))
-        .map_err(|problem| CliError::Usage(format!("This is not the JSON of a {}: {problem}.", M::NAME)))
+        .map_err(|problem| {
+            CliError::Usage(format!("This is not the JSON of a {}: {problem}.", M::NAME))
+        })
 }
 
 /// The message for people: a line for each field that says something.
@@ -52,18 +57,31 @@ fn plain_enum(descriptor: &EnumDescriptor, number: i32) -> String {
     let prefix: String = descriptor
         .name()
         .chars()
-        .flat_map(|c| if c.is_ascii_uppercase() { vec!['_', c] } else { vec![c.to_ascii_uppercase()] })
+        .flat_map(|c| {
+            if c.is_ascii_uppercase() {
+                vec!['_', c]
+            } else {
+                vec![c.to_ascii_uppercase()]
+            }
+        })
         .skip(1)
         .chain(['_'])
         .collect();
     let name = value.name();
-    name.strip_prefix(&prefix).unwrap_or(name).to_ascii_lowercase().replace('_', " ")
+    name.strip_prefix(&prefix)
+        .unwrap_or(name)
+        .to_ascii_lowercase()
+        .replace('_', " ")
 }
 
 fn dynamic<M: Message + Name>(message: &M) -> DynamicMessage {
-    let descriptor = POOL.get_message_by_name(&M::full_name()).expect("the pool holds every message");
+    let descriptor = POOL
+        .get_message_by_name(&M::full_name())
+        .expect("the pool holds every message");
     let mut dynamic = DynamicMessage::new(descriptor);
-    dynamic.transcode_from(message).expect("a message decodes as itself");
+    dynamic
+        .transcode_from(message)
+        .expect("a message decodes as itself");
     dynamic
 }
 
@@ -88,7 +106,12 @@ fn fields(message: &DynamicMessage, depth: usize, text: &mut String) {
                 entries.sort_by_key(|(key, _)| *key);
                 for (key, value) in entries {
                     let key = key.as_str().unwrap_or_default();
-                    line(&format!("{label}, {key}"), value.as_str().unwrap_or_default(), depth, text);
+                    line(
+                        &format!("{label}, {key}"),
+                        value.as_str().unwrap_or_default(),
+                        depth,
+                        text,
+                    );
                 }
             }
             Value::Message(_) => nested(&label, value, depth, text),
@@ -98,11 +121,13 @@ fn fields(message: &DynamicMessage, depth: usize, text: &mut String) {
 }
 
 fn nested(label: &str, value: &Value, depth: usize, text: &mut String) {
-    let Value::Message(message) = value else { return };
+    let Value::Message(message) = value else {
+        return;
+    };
     if let Some(short) = short(message) {
         line(label, &short, depth, text);
     } else {
-        text.push_str(&format!("{}{label}\n", "  ".repeat(depth)));
+        let _ = writeln!(text, "{}{label}", "  ".repeat(depth));
         fields(message, depth + 1, text);
     }
 }
@@ -126,11 +151,20 @@ fn short(message: &DynamicMessage) -> Option<String> {
         }
         "evidence.v1.ChainHead" => {
             let chain: evidence_wire::v1::ChainHead = message.transcode_to().ok()?;
-            Some(format!("{} entries, head {}", chain.count, HEXLOWER.encode(&chain.head)))
+            Some(format!(
+                "{} entries, head {}",
+                chain.count,
+                HEXLOWER.encode(&chain.head)
+            ))
         }
         "evidence.v1.Receipt" => {
             let receipt: evidence_wire::v1::Receipt = message.transcode_to().ok()?;
-            let at = receipt.received_at.as_ref().and_then(moment).map(in_words).unwrap_or_default();
+            let at = receipt
+                .received_at
+                .as_ref()
+                .and_then(moment)
+                .map(in_words)
+                .unwrap_or_default();
             let again = if receipt.replay { ", as before" } else { "" };
             Some(format!(
                 "received {at}{again}; place {} of {} in the log; entry {}",
@@ -156,7 +190,7 @@ fn line(label: &str, value: &str, depth: usize, text: &mut String) {
     let indent = "  ".repeat(depth);
     // Longer texts keep their lines, each under the first.
     let value = value.replace('\n', &format!("\n{indent}{:COLUMN$}", ""));
-    text.push_str(&format!("{indent}{label:<COLUMN$}{value}\n"));
+    let _ = writeln!(text, "{indent}{label:<COLUMN$}{value}");
 }
 
 fn scalar(field: &FieldDescriptor, value: &Value) -> String {
@@ -177,7 +211,12 @@ fn scalar(field: &FieldDescriptor, value: &Value) -> String {
 fn label(field: &FieldDescriptor) -> String {
     let words = field.name().replace('_', " ");
     let mut letters = words.chars();
-    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+    letters
+        .next()
+        .map(|first| first.to_ascii_uppercase())
+        .into_iter()
+        .chain(letters)
+        .collect()
 }
 
 #[cfg(test)]
@@ -190,15 +229,29 @@ mod tests {
             request: Some(v1::EvidenceRequest {
                 request_id: "request_1".into(),
                 kinds: vec!["clinical-letter".into(), "care-plan".into()],
-                period: Some(v1::Period { from: "2026-01-01".into(), to: String::new() }),
+                period: Some(v1::Period {
+                    from: "2026-01-01".into(),
+                    to: String::new(),
+                }),
                 question: "First line\nsecond".into(),
                 state: v1::RequestState::Open.into(),
-                opened_at: Some(prost_types::Timestamp { seconds: 1_790_000_000, nanos: 0 }),
-                clarifications: vec![v1::Clarification { question: "Which year?".into(), ..Default::default() }],
+                opened_at: Some(prost_types::Timestamp {
+                    seconds: 1_790_000_000,
+                    nanos: 0,
+                }),
+                clarifications: vec![v1::Clarification {
+                    question: "Which year?".into(),
+                    ..Default::default()
+                }],
                 overdue: true,
                 ..Default::default()
             }),
-            receipt: Some(v1::Receipt { entry: vec![0xab; 32], index: 3, tree_size: 9, ..Default::default() }),
+            receipt: Some(v1::Receipt {
+                entry: vec![0xab; 32],
+                index: 3,
+                tree_size: 9,
+                ..Default::default()
+            }),
         }
     }
 
@@ -209,7 +262,10 @@ mod tests {
         assert_eq!(json["request"]["opened_at"], "2026-09-21T14:13:20Z");
         assert_eq!(json["request"]["final"], false);
         assert_eq!(json["receipt"]["index"], 3);
-        assert_eq!(json["receipt"]["entry"], "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=");
+        assert_eq!(
+            json["receipt"]["entry"],
+            "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s="
+        );
         assert_eq!(from_json::<v1::RequestResponse>(&json).unwrap(), sample());
         assert!(from_json::<v1::RequestResponse>(&serde_json::json!({ "request": 1 })).is_err());
     }
@@ -235,10 +291,18 @@ mod tests {
 
     #[test]
     fn every_enum_value_loses_its_prefix() {
-        for descriptor in POOL.all_enums().filter(|e| e.full_name().starts_with("evidence.v1.")) {
+        for descriptor in POOL
+            .all_enums()
+            .filter(|e| e.full_name().starts_with("evidence.v1."))
+        {
             for value in descriptor.values() {
                 let plain = plain_enum(&descriptor, value.number());
-                assert!(value.name().ends_with(&plain.to_ascii_uppercase().replace(' ', "_")), "{plain}");
+                assert!(
+                    value
+                        .name()
+                        .ends_with(&plain.to_ascii_uppercase().replace(' ', "_")),
+                    "{plain}"
+                );
                 assert_ne!(plain.to_ascii_uppercase().replace(' ', "_"), value.name());
             }
         }

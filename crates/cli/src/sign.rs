@@ -64,11 +64,33 @@ impl Signer {
             return Err(SignError::NotOurs(event.name()));
         }
         let salt = Salt::from(random(rng)?);
-        let commitment = if aside.is_empty() { None } else { Some(aside_digest(&salt, &to_canonical(&aside)?)) };
-        let payload = Payload { event: event.name().to_owned(), salt, aside: commitment, body: event.body()? };
-        let claims = Claims { iss: self.organisation.urn(), sub: subject.to_owned(), iat: now };
-        let statement = Statement::sign(&typ(event.name()), &claims, &payload.encode()?, &self.key, rng)?;
-        Ok(v1::SignedStatement { statement: statement.bytes().to_vec(), aside })
+        let commitment = if aside.is_empty() {
+            None
+        } else {
+            Some(aside_digest(&salt, &to_canonical(&aside)?))
+        };
+        let payload = Payload {
+            event: event.name().to_owned(),
+            salt,
+            aside: commitment,
+            body: event.body()?,
+        };
+        let claims = Claims {
+            iss: self.organisation.urn(),
+            sub: subject.to_owned(),
+            iat: now,
+        };
+        let statement = Statement::sign(
+            &typ(event.name()),
+            &claims,
+            &payload.encode()?,
+            &self.key,
+            rng,
+        )?;
+        Ok(v1::SignedStatement {
+            statement: statement.bytes().to_vec(),
+            aside,
+        })
     }
 
     /// Signs a decision record. `official` says how the items withheld from the claimant were
@@ -85,7 +107,11 @@ impl Signer {
         let salt: [u8; 32] = random(rng)?;
         body.official_uses = official_uses_digest(&Salt::from(salt), &official);
         let decision = self.sign(subject, body, aside, now, rng)?;
-        Ok(v1::RecordDecisionRequest { decision: Some(decision), official, official_salt: salt.to_vec() })
+        Ok(v1::RecordDecisionRequest {
+            decision: Some(decision),
+            official,
+            official_salt: salt.to_vec(),
+        })
     }
 }
 
@@ -107,14 +133,20 @@ pub mod tests {
     use jiff::civil::date;
     use ring::rand::SystemRandom;
 
-    #[expect(clippy::disallowed_methods, reason = "a test makes its own random source")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test makes its own random source"
+    )]
     pub fn rng() -> SystemRandom {
         SystemRandom::new()
     }
 
     pub fn signer(alg: Alg) -> Signer {
         let der = SigningKey::generate_pkcs8(alg, &rng()).unwrap();
-        Signer::new(OrgId::from_random([1; 16]), SigningKey::from_pkcs8(alg, &der, &rng()).unwrap())
+        Signer::new(
+            OrgId::from_random([1; 16]),
+            SigningKey::from_pkcs8(alg, &der, &rng()).unwrap(),
+        )
     }
 
     pub fn evidence(document: &[u8]) -> Evidence {
@@ -126,7 +158,10 @@ pub mod tests {
             media_type: "application/pdf".to_owned(),
             size: document.len() as u64,
             digest: sha256(document),
-            period: Period { from: Some(date(2026, 1, 1)), to: None },
+            period: Period {
+                from: Some(date(2026, 1, 1)),
+                to: None,
+            },
             written_on: date(2026, 3, 1),
             profession: "nurse".to_owned(),
             certified_copy: None,
@@ -137,7 +172,11 @@ pub mod tests {
     }
 
     pub fn texts() -> Aside {
-        [("title".to_owned(), "Letter".to_owned()), ("author".to_owned(), "A. Nurse".to_owned())].into()
+        [
+            ("title".to_owned(), "Letter".to_owned()),
+            ("author".to_owned(), "A. Nurse".to_owned()),
+        ]
+        .into()
     }
 
     #[test]
@@ -146,7 +185,9 @@ pub mod tests {
             let signer = signer(alg);
             let body = evidence(b"document");
             let subject = body.grant.urn();
-            let made = signer.sign(&subject, body.clone(), texts(), 1_790_000_000, &rng()).unwrap();
+            let made = signer
+                .sign(&subject, body.clone(), texts(), 1_790_000_000, &rng())
+                .unwrap();
             let read = Signed::open(&made.statement, made.aside.clone()).unwrap();
             assert_eq!(read.issuer(), signer.organisation());
             assert_eq!(read.event(), &Event::Evidence(body));
@@ -166,7 +207,9 @@ pub mod tests {
             official: sha256(b"official"),
             received_on: date(2026, 3, 1),
         };
-        let made = signer(Alg::Es256).sign("urn:evidence:case", body, Aside::new(), 0, &rng()).unwrap();
+        let made = signer(Alg::Es256)
+            .sign("urn:evidence:case", body, Aside::new(), 0, &rng())
+            .unwrap();
         let statement = Statement::parse(&made.statement).unwrap();
         assert_eq!(Payload::decode(statement.payload()).unwrap().aside, None);
     }
@@ -174,14 +217,24 @@ pub mod tests {
     #[test]
     fn two_statements_about_the_same_thing_are_two_entries() {
         let signer = signer(Alg::EdDsa);
-        let sign = || signer.sign("urn:evidence:case", evidence(b"d"), Aside::new(), 0, &rng()).unwrap();
+        let sign = || {
+            signer
+                .sign("urn:evidence:case", evidence(b"d"), Aside::new(), 0, &rng())
+                .unwrap()
+        };
         assert_ne!(entry(&sign()), entry(&sign()));
     }
 
     #[test]
     fn what_only_the_gateway_states_is_not_signed_here() {
-        let body = RequestCancelled { request: RequestId::from_random([5; 16]), by: OrgId::from_random([1; 16]) };
+        let body = RequestCancelled {
+            request: RequestId::from_random([5; 16]),
+            by: OrgId::from_random([1; 16]),
+        };
         let refused = signer(Alg::Es256).sign("urn:evidence:case", body, Aside::new(), 0, &rng());
-        assert!(matches!(refused, Err(SignError::NotOurs("request-cancelled"))));
+        assert!(matches!(
+            refused,
+            Err(SignError::NotOurs("request-cancelled"))
+        ));
     }
 }

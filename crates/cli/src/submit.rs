@@ -11,8 +11,7 @@ use evidence_wire::v1;
 use indicatif::ProgressBar;
 
 use crate::{
-    CliError, Gateway,
-    files,
+    CliError, Gateway, files,
     metadata::RECEIPT,
     package::Source,
     proof::{Document, FORMAT, Proof, ReceiptFile},
@@ -38,7 +37,11 @@ pub struct Job {
 #[derive(Debug)]
 pub enum Sent {
     /// There is a receipt file. `before`: it was received by an earlier call or run.
-    Received { item_id: String, receipt: PathBuf, before: bool },
+    Received {
+        item_id: String,
+        receipt: PathBuf,
+        before: bool,
+    },
     Refused(v1::Refusal),
     Failed(CliError),
 }
@@ -59,13 +62,23 @@ pub async fn run(
         let (done, open): (Vec<&Job>, Vec<&Job>) = lot.iter().partition(|job| job.is_done());
         for job in done {
             progress.inc(job.document.size);
-            each(job, Sent::Received { item_id: job.item_id(), receipt: job.receipt_path(), before: true })?;
+            each(
+                job,
+                Sent::Received {
+                    item_id: job.item_id(),
+                    receipt: job.receipt_path(),
+                    before: true,
+                },
+            )?;
         }
         // From here on the gateway may hold any of them: the journal must know.
         journal.save()?;
         let parcels: Vec<Parcel> = open.iter().map(|job| job.parcel.clone()).collect();
         let mut ended = Vec::new();
-        send(gateway, &parcels, progress, |index, outcome| ended.push((index, outcome))).await;
+        send(gateway, &parcels, progress, |index, outcome| {
+            ended.push((index, outcome));
+        })
+        .await;
         for (index, outcome) in ended {
             let job = open[index];
             let sent = job.conclude(journal, outcome);
@@ -96,20 +109,26 @@ impl Job {
     /// Received by an earlier run, with its receipt at hand.
     fn is_done(&self) -> bool {
         self.state == State::Received
-            && ReceiptFile::load(&self.receipt_path()).is_ok_and(|file| file.item_id == Some(self.item_id()))
+            && ReceiptFile::load(&self.receipt_path())
+                .is_ok_and(|file| file.item_id == Some(self.item_id()))
     }
 
     fn conclude(&self, journal: &mut Journal, outcome: Outcome) -> Sent {
         match outcome {
-            Outcome::Received { receipt, relay_receipt } => {
-                match self.save_receipt(&receipt, relay_receipt.as_ref()) {
-                    Ok(path) => {
-                        journal.set_state(&self.key, State::Received);
-                        Sent::Received { item_id: self.item_id(), receipt: path, before: receipt.replay }
+            Outcome::Received {
+                receipt,
+                relay_receipt,
+            } => match self.save_receipt(&receipt, relay_receipt.as_ref()) {
+                Ok(path) => {
+                    journal.set_state(&self.key, State::Received);
+                    Sent::Received {
+                        item_id: self.item_id(),
+                        receipt: path,
+                        before: receipt.replay,
                     }
-                    Err(error) => Sent::Failed(error),
                 }
-            }
+                Err(error) => Sent::Failed(error),
+            },
             Outcome::Refused(refusal) => {
                 journal.set_state(&self.key, State::Refused);
                 Sent::Refused(refusal)
@@ -118,9 +137,15 @@ impl Job {
         }
     }
 
-    fn save_receipt(&self, receipt: &v1::Receipt, relay: Option<&v1::Receipt>) -> Result<PathBuf, CliError> {
+    fn save_receipt(
+        &self,
+        receipt: &v1::Receipt,
+        relay: Option<&v1::Receipt>,
+    ) -> Result<PathBuf, CliError> {
         let evidence = self.parcel.push.evidence.as_ref();
-        let signed = evidence.map(|evidence| evidence.statement.as_slice()).unwrap_or_default();
+        let signed = evidence
+            .map(|evidence| evidence.statement.as_slice())
+            .unwrap_or_default();
         if receipt.statement != signed {
             return Err(CliError::Invalid(format!(
                 "{}: the gateway's receipt is for another statement than the one sent. Do not rely on it; tell the operator.",
@@ -131,7 +156,9 @@ impl Job {
             format: FORMAT.to_owned(),
             item_id: Some(self.item_id()),
             document: Some(self.document.clone()),
-            aside: evidence.map(|evidence| evidence.aside.clone()).unwrap_or_default(),
+            aside: evidence
+                .map(|evidence| evidence.aside.clone())
+                .unwrap_or_default(),
             receipt: Proof::of(receipt)?,
             relay_receipt: relay.map(Proof::of).transpose()?,
         };
@@ -141,21 +168,21 @@ impl Job {
     }
 }
 
-/// Jobs by file, the first of each: one document under two names is sent once.
-fn without_doubles(jobs: Vec<Job>) -> (Vec<Job>, Vec<(PathBuf, PathBuf)>) {
+/// Every job, without those for a document that is there twice; the second value names these, each
+/// with the file it equals.
+pub fn doubles(jobs: Vec<Job>) -> (Vec<Job>, Vec<(PathBuf, PathBuf)>) {
     let mut first: HashMap<String, PathBuf> = HashMap::new();
     let mut doubles = Vec::new();
-    let kept = jobs.into_iter().filter(|job| match first.get(&job.key) {
-        Some(earlier) => {
-            doubles.push((job.path.clone(), earlier.clone()));
-            false
+    let kept = jobs.into_iter().filter(|job| {
+        let earlier = first.get(&job.key).cloned();
+        match &earlier {
+            Some(earlier) => doubles.push((job.path.clone(), earlier.clone())),
+            None => drop(first.insert(job.key.clone(), job.path.clone())),
         }
-        None => {
-            first.insert(job.key.clone(), job.path.clone());
-            true
-        }
+        earlier.is_none()
     });
-    (kept.collect(), doubles)
+    let kept = kept.collect();
+    (kept, doubles)
 }
 
 /// What signing needs besides the key: the time, in seconds since 1970, and randomness.

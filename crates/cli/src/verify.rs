@@ -1,6 +1,6 @@
 //! Checking a receipt offline: what holds, what does not, and what was not looked at.
 
-use std::io::Read;
+use std::{fmt::Write as _, io::Read};
 
 use evidence_domain::{Aside, Event, event::typ};
 use evidence_ledger::{
@@ -22,6 +22,16 @@ pub enum Verdict {
     /// It could not be decided with what is at hand.
     CannotTell(String),
     NotChecked(String),
+}
+
+impl Verdict {
+    fn of(holds: bool, because: impl FnOnce() -> String) -> Self {
+        if holds {
+            Self::Valid
+        } else {
+            Self::Invalid(because())
+        }
+    }
 }
 
 /// One thing that was, or was not, looked at.
@@ -54,12 +64,17 @@ pub struct With<'a> {
 
 impl Report {
     fn add(&mut self, name: &'static str, means: impl Into<String>, verdict: Verdict) {
-        self.checks.push(Check { name, means: means.into(), verdict });
+        self.checks.push(Check {
+            name,
+            means: means.into(),
+            verdict,
+        });
     }
 
     /// Invalid if anything is; else undecided if anything is.
     pub fn exit(&self) -> Exit {
-        let any = |matches: fn(&Verdict) -> bool| self.checks.iter().any(|check| matches(&check.verdict));
+        let any =
+            |matches: fn(&Verdict) -> bool| self.checks.iter().any(|check| matches(&check.verdict));
         if any(|verdict| matches!(verdict, Verdict::Invalid(_))) {
             Exit::Invalid
         } else if any(|verdict| matches!(verdict, Verdict::CannotTell(_))) {
@@ -79,7 +94,7 @@ impl Report {
                 Verdict::CannotTell(because) => ("cannot tell", format!(" {because}")),
                 Verdict::NotChecked(because) => ("not checked", format!(" {because}")),
             };
-            text.push_str(&format!("{mark}  {}{because}\n", check.means));
+            let _ = writeln!(text, "{mark}  {}{because}", check.means);
         }
         text.push_str(match self.exit() {
             Exit::Done => "The receipt holds, as far as it was checked.\n",
@@ -110,7 +125,13 @@ pub fn digest(mut document: impl Read) -> std::io::Result<(u64, Digest)> {
 /// Checks everything that can be checked without a network.
 pub fn verify(file: &ReceiptFile, with: &With<'_>) -> Report {
     let mut report = Report::default();
-    let event = statement_checks(&mut report, "statement", &file.receipt, Some(&file.aside), with);
+    let event = statement_checks(
+        &mut report,
+        "statement",
+        &file.receipt,
+        Some(&file.aside),
+        with,
+    );
     if let Some((event, statement)) = &event {
         document_checks(&mut report, file, event, with);
         if let Some(relay) = &file.relay_receipt {
@@ -141,23 +162,44 @@ fn statement_checks(
     with: &With<'_>,
 ) -> Option<(Event, Statement)> {
     let read = read_statement(&proof.statement.0);
-    let verdict = read.as_ref().err().cloned().map_or(Verdict::Valid, Verdict::Invalid);
+    let verdict = read
+        .as_ref()
+        .err()
+        .cloned()
+        .map_or(Verdict::Valid, Verdict::Invalid);
     report.add(what, format!("The {what} is well formed."), verdict);
     let (statement, payload, event) = read.ok()?;
     let entry = sha256(statement.bytes());
-    let verdict = match entry == proof.entry {
-        true => Verdict::Valid,
-        false => Verdict::Invalid(format!("The file says {}, the bytes make {entry}.", proof.entry)),
-    };
-    report.add("entry", format!("The {what} is the one that the entry names: {}.", event.name()), verdict);
+    let verdict = Verdict::of(entry == proof.entry, || {
+        format!("The file says {}, the bytes make {entry}.", proof.entry)
+    });
+    report.add(
+        "entry",
+        format!(
+            "The {what} is the one that the entry names: {}.",
+            event.name()
+        ),
+        verdict,
+    );
     let issuer = &statement.claims().iss;
     let means = format!("The {what} was signed with the key of {issuer}.");
     report.add("signature", means, signature(&statement, with));
     if let Some(aside) = aside {
-        report.add("texts", format!("The texts beside the {what} are those that were signed for."), texts(&payload, aside));
+        report.add(
+            "texts",
+            format!("The texts beside the {what} are those that were signed for."),
+            texts(&payload, aside),
+        );
     }
     let log = receipt(proof, &entry, with);
-    report.add("receipt", format!("The log holds the {what} at place {} of {}.", proof.index, proof.tree_size), log);
+    report.add(
+        "receipt",
+        format!(
+            "The log holds the {what} at place {} of {}.",
+            proof.index, proof.tree_size
+        ),
+        log,
+    );
     Some((event, statement))
 }
 
@@ -195,10 +237,12 @@ fn texts(payload: &Payload, aside: &Aside) -> Verdict {
         (None, true) => Verdict::Valid,
         (None, false) => Verdict::Invalid("The statement commits to no texts.".to_owned()),
         (Some(_), true) => Verdict::NotChecked("The file does not hold them.".to_owned()),
-        (Some(signed), false) => match to_canonical(aside).map(|cbor| aside_digest(&payload.salt, &cbor)) {
-            Ok(digest) if digest == signed => Verdict::Valid,
-            _ => Verdict::Invalid("They were changed.".to_owned()),
-        },
+        (Some(signed), false) => {
+            match to_canonical(aside).map(|cbor| aside_digest(&payload.salt, &cbor)) {
+                Ok(digest) if digest == signed => Verdict::Valid,
+                _ => Verdict::Invalid("They were changed.".to_owned()),
+            }
+        }
     }
 }
 
@@ -208,20 +252,30 @@ fn receipt(proof: &Proof, entry: &Digest, with: &With<'_>) -> Verdict {
         Err(error) => return Verdict::Invalid(format!("{error}.")),
     };
     if (receipt.index, receipt.size) != (proof.index, proof.tree_size) {
-        return Verdict::Invalid(format!("The receipt itself says place {} of {}.", receipt.index, receipt.size));
+        return Verdict::Invalid(format!(
+            "The receipt itself says place {} of {}.",
+            receipt.index, receipt.size
+        ));
     }
     // The receipt is signed when the entry is committed or later, in whole seconds.
     let stated: Option<jiff::Timestamp> = proof.received_at.parse().ok();
     if stated.is_none_or(|stated| stated.as_second() > receipt.claims.iat) {
-        return Verdict::Invalid("The time of receipt in the file is later than the log signed, or is none.".to_owned());
+        return Verdict::Invalid(
+            "The time of receipt in the file is later than the log signed, or is none.".to_owned(),
+        );
     }
     let Some(keys) = with.log_keys else {
         return Verdict::CannotTell("Give the log's keys with --log-keys.".to_owned());
     };
     let Some(key) = keys.find("receipt", &receipt.kid) else {
-        return Verdict::CannotTell("The log keys given do not have the one that the receipt names.".to_owned());
+        return Verdict::CannotTell(
+            "The log keys given do not have the one that the receipt names.".to_owned(),
+        );
     };
-    receipt.verify(entry, key).map_or_else(|error| Verdict::Invalid(format!("{error}.")), |_| Verdict::Valid)
+    receipt.verify(entry, key).map_or_else(
+        |error| Verdict::Invalid(format!("{error}.")),
+        |_| Verdict::Valid,
+    )
 }
 
 fn document_checks(report: &mut Report, file: &ReceiptFile, event: &Event, with: &With<'_>) {
@@ -230,40 +284,58 @@ fn document_checks(report: &mut Report, file: &ReceiptFile, event: &Event, with:
         Event::OwnStatement(body) => (&body.item, body.size, body.digest),
         _ => return,
     };
-    let same_item = file.item_id.as_ref().is_none_or(|stated| stated == item.as_str());
-    let same_document = file.document.as_ref().is_none_or(|stated| (stated.size, stated.digest) == (size, digest));
-    let verdict = match same_item && same_document {
-        true => Verdict::Valid,
-        false => Verdict::Invalid(format!("The statement is about {item}, {size} bytes, SHA-256 {digest}.")),
-    };
-    report.add("item", "The file names the item and document that the statement is about.", verdict);
+    let same_item = file
+        .item_id
+        .as_ref()
+        .is_none_or(|stated| stated == item.as_str());
+    let same_document = file
+        .document
+        .as_ref()
+        .is_none_or(|stated| (stated.size, stated.digest) == (size, digest));
+    let verdict = Verdict::of(same_item && same_document, || {
+        format!("The statement is about {item}, {size} bytes, SHA-256 {digest}.")
+    });
+    report.add(
+        "item",
+        "The file names the item and document that the statement is about.",
+        verdict,
+    );
     let verdict = match with.document {
         None => Verdict::NotChecked("Give the document with --document.".to_owned()),
         Some(found) if found == (size, digest) => Verdict::Valid,
         Some((found, _)) if found != size => {
             Verdict::Invalid(format!("It has {found} bytes; {size} were signed for."))
         }
-        Some(_) => Verdict::Invalid("Its SHA-256 is another: it was changed, or is another document.".to_owned()),
+        Some(_) => Verdict::Invalid(
+            "Its SHA-256 is another: it was changed, or is another document.".to_owned(),
+        ),
     };
-    report.add("document", "The document is, byte for byte, the one that was signed for.", verdict);
+    report.add(
+        "document",
+        "The document is, byte for byte, the one that was signed for.",
+        verdict,
+    );
 }
 
 fn relay_check(report: &mut Report, event: &Event, statement: &Statement, relay: &Event) {
     let (Event::Evidence(evidence), Event::EvidenceRelayed(relay)) = (event, relay) else {
-        report.add("relay", "The relay is about this evidence.", Verdict::Invalid("It is no relay of evidence.".to_owned()));
+        report.add(
+            "relay",
+            "The relay is about this evidence.",
+            Verdict::Invalid("It is no relay of evidence.".to_owned()),
+        );
         return;
     };
-    let verdict = match relay.item == evidence.item && relay.evidence == statement.entry() {
-        true => Verdict::Valid,
-        false => Verdict::Invalid("It is about other evidence.".to_owned()),
-    };
+    let same = relay.item == evidence.item && relay.evidence == statement.entry();
+    let verdict = Verdict::of(same, || "It is about other evidence.".to_owned());
     report.add("relay", "The relay is about this evidence.", verdict);
 }
 
 fn checkpoint_check(report: &mut Report, proof: &Proof, with: &With<'_>) {
     let means = "The tree is the one that the log showed everybody.";
     let Some(note) = with.checkpoint else {
-        let because = "Give a checkpoint of the same size, fetched by somebody else, with --checkpoint.";
+        let because =
+            "Give a checkpoint of the same size, fetched by somebody else, with --checkpoint.";
         report.add("checkpoint", means, Verdict::NotChecked(because.to_owned()));
         return;
     };
@@ -276,11 +348,17 @@ fn against_checkpoint(note: &str, proof: &Proof, with: &With<'_>) -> Verdict {
     };
     let mut problem = "The log keys given have none for checkpoints.".to_owned();
     let read = keys.checkpoint_verifiers().find_map(|verifier| {
-        Checkpoint::parse_verified(note, &verifier).map_err(|error| problem = format!("{error}.")).ok()
+        Checkpoint::parse_verified(note, &verifier)
+            .map_err(|error| problem = format!("{error}."))
+            .ok()
     });
     let Some(checkpoint) = read else {
         let has_key = keys.checkpoint_verifiers().next().is_some();
-        return if has_key { Verdict::Invalid(problem) } else { Verdict::CannotTell(problem) };
+        return if has_key {
+            Verdict::Invalid(problem)
+        } else {
+            Verdict::CannotTell(problem)
+        };
     };
     if checkpoint.size != proof.tree_size {
         return Verdict::CannotTell(format!(
@@ -294,7 +372,10 @@ fn against_checkpoint(note: &str, proof: &Proof, with: &With<'_>) -> Verdict {
     });
     match root {
         Some(root) if root == checkpoint.root => Verdict::Valid,
-        Some(_) => Verdict::Invalid("The log signed two different trees of one size. Keep both: they convict it.".to_owned()),
+        Some(_) => Verdict::Invalid(
+            "The log signed two different trees of one size. Keep both: they convict it."
+                .to_owned(),
+        ),
         None => Verdict::CannotTell("The receipt itself does not hold.".to_owned()),
     }
 }
@@ -304,9 +385,11 @@ pub fn conclude(report: &Report) -> Result<(), CliError> {
     match report.exit() {
         Exit::Done => Ok(()),
         Exit::Invalid => Err(CliError::Invalid("The receipt does not hold.".to_owned())),
-        _ => Err(CliError::CannotTell("It cannot be told whether the receipt holds.".to_owned())),
+        _ => Err(CliError::CannotTell(
+            "It cannot be told whether the receipt holds.".to_owned(),
+        )),
     }
 }
 
 #[cfg(test)]
-pub mod tests;
+mod tests;

@@ -35,22 +35,40 @@ struct State {
 impl Place {
     /// Opens a JSON-lines file and finds where it stopped. A half-written last line is cut off.
     pub fn output(path: &Path) -> Result<(Self, String), CliError> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(CliError::io(path))?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(CliError::io(path))?;
         let (mut whole, mut token) = (0, String::new());
         let mut reader = BufReader::new(&file);
         let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).map_err(CliError::io(path))? > 0 {
+        while reader
+            .read_until(b'\n', &mut line)
+            .map_err(CliError::io(path))?
+            > 0
+        {
             if line.last() == Some(&b'\n') {
-                let json: serde_json::Value = serde_json::from_slice(&line)
-                    .map_err(|error| CliError::file(path, format!("is no file of events: {error}. Name another.")))?;
-                token = json["resume_token"].as_str().unwrap_or_default().to_owned();
+                let json: serde_json::Value = serde_json::from_slice(&line).map_err(|error| {
+                    CliError::file(
+                        path,
+                        format!("is no file of events: {error}. Name another."),
+                    )
+                })?;
+                json["resume_token"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .clone_into(&mut token);
                 whole += line.len() as u64;
             } else if line.first() != Some(&b'{') {
                 return Err(CliError::file(path, "is no file of events. Name another."));
             }
             line.clear();
         }
-        file.set_len(whole).and_then(|()| file.seek(SeekFrom::End(0))).map_err(CliError::io(path))?;
+        file.set_len(whole)
+            .and_then(|()| file.seek(SeekFrom::End(0)))
+            .map_err(CliError::io(path))?;
         Ok((Self::Output(file), token))
     }
 
@@ -59,8 +77,12 @@ impl Place {
         let token = match files::read_if_there(path)? {
             None => String::new(),
             Some(bytes) => {
-                let state: State = serde_json::from_slice(&bytes)
-                    .map_err(|error| CliError::file(path, format!("cannot be read: {error}. Delete it to start over.")))?;
+                let state: State = serde_json::from_slice(&bytes).map_err(|error| {
+                    CliError::file(
+                        path,
+                        format!("cannot be read: {error}. Delete it to start over."),
+                    )
+                })?;
                 state.resume_token
             }
         };
@@ -68,16 +90,27 @@ impl Place {
     }
 
     /// Gives out one event; when this returns, the event and its place are kept.
-    pub fn give(&mut self, event: &WatchEvent, print: impl FnOnce(&WatchEvent) -> Result<(), CliError>) -> Result<(), CliError> {
+    pub fn give(
+        &mut self,
+        event: &WatchEvent,
+        print: impl FnOnce(&WatchEvent) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
         match self {
             Self::Output(file) => {
                 let line = format!("{}\n", show::to_json(event));
-                file.write_all(line.as_bytes()).and_then(|()| file.sync_data()).map_err(CliError::io("the output file"))?;
+                file.write_all(line.as_bytes())
+                    .and_then(|()| file.sync_data())
+                    .map_err(CliError::io("the output file"))?;
                 print(event)
             }
             Self::State(path) => {
                 print(event)?;
-                files::write_json(path, &State { resume_token: event.resume_token.clone() })
+                files::write_json(
+                    path,
+                    &State {
+                        resume_token: event.resume_token.clone(),
+                    },
+                )
             }
             Self::Unkept => print(event),
         }
@@ -104,12 +137,25 @@ pub async fn watch(
     let mut backoff = gateway.backoff();
     let mut given = 0;
     loop {
-        let failure = match one_stream(gateway, &mut token, until, &mut given, &mut backoff, &mut give).await {
+        let failure = match one_stream(
+            gateway,
+            &mut token,
+            until,
+            &mut given,
+            &mut backoff,
+            &mut give,
+        )
+        .await
+        {
             Ok(()) => return Ok(()),
             Err(Ended::Error(error)) => return Err(error),
             Err(Ended::Call(failure)) => failure,
         };
-        let wait = if failure.may_be_tried_again() { backoff.next_wait() } else { None };
+        let wait = if failure.may_be_tried_again() {
+            backoff.next_wait()
+        } else {
+            None
+        };
         match wait {
             Some(wait) => tokio::time::sleep(wait).await,
             None => return Err(failure.into_error(false)),
@@ -136,7 +182,9 @@ async fn one_stream(
     backoff: &mut Backoff,
     give: &mut impl FnMut(&WatchEvent) -> Result<(), CliError>,
 ) -> Result<(), Ended> {
-    let request = Request::new(WatchRequest { resume_token: token.clone() });
+    let request = Request::new(WatchRequest {
+        resume_token: token.clone(),
+    });
     let mut events = gateway.requests().watch(request).await?.into_inner();
     *backoff = gateway.endless_backoff();
     while until.events.is_none_or(|most| *given < most) {
@@ -148,7 +196,9 @@ async fn one_stream(
             },
         };
         let Some(event) = next else {
-            return Err(Ended::Call(Failure::Broken("the gateway ended the stream".to_owned())));
+            return Err(Ended::Call(Failure::Broken(
+                "the gateway ended the stream".to_owned(),
+            )));
         };
         give(&event).map_err(Ended::Error)?;
         token.clone_from(&event.resume_token);
@@ -163,7 +213,11 @@ mod tests {
     use super::*;
 
     fn event(number: u64) -> WatchEvent {
-        WatchEvent { resume_token: number.to_string(), event: "request-opened".into(), ..WatchEvent::default() }
+        WatchEvent {
+            resume_token: number.to_string(),
+            event: "request-opened".into(),
+            ..WatchEvent::default()
+        }
     }
 
     #[test]
@@ -205,7 +259,9 @@ mod tests {
         let (mut place, token) = Place::state(&path).unwrap();
         assert_eq!(token, "");
         place.give(&event(5), |_| Ok(())).unwrap();
-        let failed = place.give(&event(6), |_| Err(CliError::CannotTell("the pipe broke".into())));
+        let failed = place.give(&event(6), |_| {
+            Err(CliError::CannotTell("the pipe broke".into()))
+        });
         assert!(failed.is_err());
         assert_eq!(Place::state(&path).unwrap().1, "5");
     }

@@ -225,7 +225,7 @@ mod tests {
                 .filter(|check| nhs(&format!("{nine}{check}")).is_ok())
                 .collect();
             let expected: Vec<u32> = (0..10)
-                .filter(|check| (weighed + check) % 11 == 0)
+                .filter(|check| (weighed + check).is_multiple_of(11))
                 .collect();
             assert_eq!(fitting, expected, "{nine}");
         }

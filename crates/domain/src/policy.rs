@@ -1,7 +1,7 @@
 //! Policies: what evidence may be used for and how long each party has, as
 //! TOML that the operator sets. Every version of one is a statement.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -44,8 +44,12 @@ pub fn check(name: &str, document: &str) -> Result<(), Refusal> {
 }
 
 /// The purposes in force.
-pub fn purposes(world: &World) -> Result<Purposes, Refusal> {
-    Purposes::parse(&in_force(world, PURPOSES)?.document)
+pub fn purposes(world: &World) -> Result<Arc<Purposes>, Refusal> {
+    if let Some(read) = world.purposes.get() {
+        return Ok(Arc::clone(read));
+    }
+    let read = Arc::new(Purposes::parse(&in_force(world, PURPOSES)?.document)?);
+    Ok(Arc::clone(world.purposes.get_or_init(|| read)))
 }
 
 /// The deadlines in force.

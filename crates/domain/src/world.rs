@@ -1,12 +1,16 @@
 //! The working set: the state rows that a batch of commands needs, loaded by
 //! the store, read by the rules, changed only by [`crate::apply`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, OnceLock},
+};
 
 use evidence_ledger::Digest;
 
 use crate::{
     ids::{CaseId, ClaimantId, OrgId},
+    policy::Purposes,
     rows::{
         Access, Adjustment, Bundle, Case, Certificate, Claimant, Decision, Delegation, Grant,
         Identifier, Item, Note, Organisation, OrganisationIdentifier, Policy, Representation, Request,
@@ -205,6 +209,8 @@ impl Needs {
 pub struct World {
     records: HashMap<String, Record>,
     changed: BTreeSet<String>,
+    /// The purposes policy as read once for all of a batch.
+    pub(crate) purposes: OnceLock<Arc<Purposes>>,
 }
 
 impl World {
@@ -251,6 +257,9 @@ impl World {
 
     pub(crate) fn insert<R: Row>(&mut self, row: R) {
         let key = row.key();
+        if R::KIND == Policy::KIND {
+            self.purposes = OnceLock::new();
+        }
         self.changed.insert(key.clone());
         self.records.insert(key, row.into_record());
     }

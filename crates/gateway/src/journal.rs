@@ -49,9 +49,14 @@ struct Waiting {
 impl Journal {
     /// Starts the journal's task. It ends when `stop` is cancelled and nothing waits any more; after
     /// an unknown outcome it cancels `failed` and takes nothing further.
-    pub fn start(store: Store, clock: Clock, failed: CancellationToken) -> (Self, tokio::task::JoinHandle<()>) {
+    pub fn start(
+        store: Store,
+        clock: Clock,
+        stop: CancellationToken,
+        failed: CancellationToken,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(run(store, clock, waiting, failed));
+        let task = tokio::spawn(run(store, clock, waiting, stop, failed));
         (Self { queue }, task)
     }
 
@@ -70,10 +75,25 @@ impl Journal {
     }
 }
 
-async fn run(store: Store, clock: Clock, mut queue: mpsc::Receiver<Waiting>, failed: CancellationToken) {
+async fn run(
+    store: Store,
+    clock: Clock,
+    mut queue: mpsc::Receiver<Waiting>,
+    stop: CancellationToken,
+    failed: CancellationToken,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     // What waited while the last batch was committed is the next batch.
-    while queue.recv_many(&mut batch, BATCH).await > 0 {
+    loop {
+        tokio::select! {
+            biased;
+            taken = queue.recv_many(&mut batch, BATCH) => if taken == 0 { return },
+            // What waits already is still committed.
+            () = stop.cancelled(), if !queue.is_closed() => {
+                queue.close();
+                continue;
+            }
+        }
         metrics::histogram!("evidence_journal_batch").record(f64::from(u32::try_from(batch.len()).unwrap_or(0)));
         if commit(&store, &clock, std::mem::take(&mut batch)).await.is_err() {
             // Whoever still waits is told that nothing was committed: their place in the queue ends.

@@ -11,12 +11,8 @@ mod intake;
 pub mod ledger;
 pub mod record;
 pub mod request;
-mod submit;
-mod upload;
-
 mod rows;
 #[cfg(test)]
-mod testkit;
-
-#[cfg(test)]
 mod scene;
+mod submit;
+mod upload;

@@ -131,6 +131,7 @@ async fn serve_folder(folder: &Folder, config: &Config, arguments: &Arguments, r
     print!("{}", next::text(folder, &facts, arguments.files.as_deref(), &clock));
     settle::write_ready(folder, &facts, &endpoint, &clock)?;
     println!("ready {endpoint}");
+    tracing::info!(address = %running.address, "serving");
     let outcome = serve::until_signal(running).await;
     control.close();
     folder.remove("ready.json")?;

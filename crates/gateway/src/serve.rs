@@ -31,8 +31,19 @@ use crate::{
 
 /// How often what nobody will finish is swept away.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often the document store is searched for what no entry names: it lists all there is.
+const SWEEP_ORPHANS: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much longer than any connection lives such a part must have lain there.
+const ORPHAN_SLACK: Duration = Duration::from_secs(60 * 60);
 /// How long calls under way may take to end once the gateway drains.
 const DRAIN: Duration = Duration::from_secs(30);
+
+/// Methods without an `access` option, for spans and metrics.
+const OPEN_METHODS: [&str; 3] = [
+    "grpc.health.v1.Health/Check",
+    "grpc.health.v1.Health/Watch",
+    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+];
 
 /// Why the gateway did not start, or did not stop well.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +77,8 @@ impl Running {
 
     /// Waits until it has stopped.
     pub async fn stopped(self) -> Result<(), ServeError> {
+        // The journal ends only when nobody holds it any more.
+        drop(self.app);
         self.server.await?
     }
 }
@@ -82,11 +95,12 @@ pub async fn start(config: &Config, store: Store, clock: Clock, rng: Arc<Rng>) -
         .map_err(|source| ServeError::Listen { address: config.listen.address, source })?;
     let stop = CancellationToken::new();
     let failed = CancellationToken::new();
-    let (journal, journal_task) = Journal::start(store.clone(), clock.clone(), failed.clone());
+    let journal_stop = CancellationToken::new();
+    let (journal, journal_task) = Journal::start(store.clone(), clock.clone(), journal_stop.clone(), failed.clone());
     let app = App::new(store, journal, clock, config.limits.clone(), rng);
     let identity = Identity::new(app.store.clone(), tls.clone());
     let (health, routes) = routes(&app, &identity).await;
-    let known = METHODS.iter().map(|method| method.path.trim_start_matches('/').to_owned());
+    let known = METHODS.iter().map(|method| method.path.trim_start_matches('/')).chain(OPEN_METHODS).map(str::to_owned);
     let router = server_builder(&config.limits)
         .layer(RpcLayer::new(known))
         .layer(AccessLayer::new(identity))
@@ -94,7 +108,7 @@ pub async fn start(config: &Config, store: Store, clock: Clock, rng: Arc<Rng>) -
     let connections = incoming(listener, tls.clone(), &config.limits);
     let draining = app.draining.clone();
     let serving = router.serve_with_incoming_shutdown(connections, async move { draining.cancelled().await });
-    let keeper = Keeper { app: app.clone(), tls: tls.clone(), stop: stop.clone(), failed, health };
+    let keeper = Keeper { app: app.clone(), tls: tls.clone(), stop: stop.clone(), failed, journal_stop, health };
     let server = tokio::spawn(async move { keeper.keep(serving, journal_task).await });
     Ok(Running { address, app, tls, stop, server })
 }
@@ -137,6 +151,7 @@ struct Keeper {
     tls: Tls,
     stop: CancellationToken,
     failed: CancellationToken,
+    journal_stop: CancellationToken,
     health: HealthReporter,
 }
 
@@ -166,8 +181,7 @@ impl Keeper {
         watching.abort();
         sweeping.abort();
         let store = self.app.store.clone();
-        // The journal ends when nobody can submit to it any more.
-        drop(self.app);
+        self.journal_stop.cancel();
         if tokio::time::timeout(DRAIN, journal).await.is_err() {
             tracing::warn!("the journal was still waiting when the gateway stopped");
         }
@@ -181,8 +195,11 @@ impl Keeper {
 
 /// Sweeps away uploads that nobody finished, and parts that no entry names.
 async fn sweep(app: App) {
-    let mut ticks = tokio::time::interval(SWEEP);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tokio::join!(sweep_uploads(&app), sweep_orphans(&app));
+}
+
+async fn sweep_uploads(app: &App) {
+    let mut ticks = ticks(SWEEP);
     loop {
         ticks.tick().await;
         match app.store.sweep_uploads(app.now()).await {
@@ -191,6 +208,25 @@ async fn sweep(app: App) {
             Err(error) => tracing::warn!(%error, "could not sweep uploads; trying again in a minute"),
         }
     }
+}
+
+async fn sweep_orphans(app: &App) {
+    let age = app.limits.connection_longest() + ORPHAN_SLACK;
+    let mut ticks = ticks(SWEEP_ORPHANS);
+    loop {
+        ticks.tick().await;
+        match app.store.sweep_orphans(age).await {
+            Ok(0) => {}
+            Ok(swept) => tracing::info!(swept, "swept documents that no entry names"),
+            Err(error) => tracing::warn!(%error, "could not sweep documents that no entry names; trying again in a day"),
+        }
+    }
+}
+
+fn ticks(every: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Serves until SIGTERM, SIGINT or a failure; SIGHUP reloads certificates and revocation lists.

@@ -145,7 +145,7 @@ impl Store {
         Ok(done)
     }
 
-    /// The answer to an earlier push of the same statement, if there was one.
+    /// The answer to an earlier push of the same statement, by its content digest, if there was one.
     pub async fn replay(&self, statement: &Digest) -> Result<Option<Done>, StoreError> {
         let key = statement_key(statement);
         let sql = "SELECT first_idx, entries, resource FROM idempotency WHERE id = ?";

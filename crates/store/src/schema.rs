@@ -49,7 +49,7 @@ CREATE TABLE checkpoint (
     signature ", $bytes, " NOT NULL
 );
 
--- `<organisation>/<request_id>` or `statement/<digest>`: one entry for each, for ever.
+-- `<organisation>/<request_id>` or `statement/<content digest>`: one entry for each, for ever.
 CREATE TABLE idempotency (
     id TEXT NOT NULL PRIMARY KEY,
     fingerprint ", $bytes, " NOT NULL,

@@ -117,17 +117,20 @@ pub(crate) async fn load(source: &mut Source<'_>, world: &mut World, needs: Need
     let mut wanted = needs.keys;
     wanted.extend([policy_key("purposes"), policy_key("clocks")]);
     let mut claimants: BTreeSet<String> = needs.claimants.iter().map(ToString::to_string).collect();
+    let mut whole = BTreeSet::new();
     for _ in 0..ROUNDS {
         wanted.retain(|key| !world.contains(key) && !absent.contains(key));
         let mut found = records(source, "id", &wanted).await?;
         absent.append(&mut wanted);
         if !claimants.is_empty() {
-            found.extend(records(source, "claimant_id", &std::mem::take(&mut claimants)).await?);
+            found.extend(records(source, "claimant_id", &claimants).await?);
+            whole.append(&mut claimants);
         }
         for row in found {
             wanted.extend(row.follows());
             if needs.owners.contains(&row.key()) {
-                claimants.extend(row.index().claimant);
+                // The row itself is among its claimant's, and is met again.
+                claimants.extend(row.index().claimant.filter(|claimant| !whole.contains(claimant)));
             }
             world.load(row);
         }

@@ -24,13 +24,24 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
 pub fn channel(config: &Config) -> Result<Channel, CliError> {
-    let wrong = |problem: &str| CliError::Usage(format!("`endpoint` {problem}; write https://host:port."));
-    let uri: Uri = config.endpoint.parse().map_err(|_| wrong("is no address"))?;
+    let wrong =
+        |problem: &str| CliError::Usage(format!("`endpoint` {problem}; write https://host:port."));
+    let uri: Uri = config
+        .endpoint
+        .parse()
+        .map_err(|_| wrong("is no address"))?;
     if uri.scheme_str() != Some("https") {
         return Err(wrong("does not start with https://"));
     }
-    let authority = uri.authority().ok_or_else(|| wrong("names no host"))?.clone();
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let authority = uri
+        .authority()
+        .ok_or_else(|| wrong("names no host"))?
+        .clone();
+    let host = authority
+        .host()
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
     let name = config.server_name.clone().unwrap_or_else(|| host.clone());
     let name = ServerName::try_from(name)
         .map_err(|_| CliError::Usage("`server_name` is no host name or address; write the name in the gateway's certificate.".to_owned()))?;
@@ -50,17 +61,21 @@ pub fn channel(config: &Config) -> Result<Channel, CliError> {
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    Ok(endpoint.connect_with_connector_lazy(service_fn(move |_: Uri| {
-        let target = target.clone();
-        async move { target.connect().await.map(TokioIo::new) }
-    })))
+    Ok(
+        endpoint.connect_with_connector_lazy(service_fn(move |_: Uri| {
+            let target = target.clone();
+            async move { target.connect().await.map(TokioIo::new) }
+        })),
+    )
 }
 
 /// TLS 1.3 with our certificate; the provider named, since with two compiled in rustls would panic.
 fn tls(config: &Config) -> Result<ClientConfig, CliError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&config.ca)? {
-        roots.add(certificate).map_err(|error| CliError::file(&config.ca, format!("holds no authority: {error}.")))?;
+        roots
+            .add(certificate)
+            .map_err(|error| CliError::file(&config.ca, format!("holds no authority: {error}.")))?;
     }
     let key = PrivateKeyDer::from_pem_slice(&files::read(&config.key)?)
         .map_err(|_| CliError::file(&config.key, "holds no private key in PEM."))?;
@@ -69,7 +84,12 @@ fn tls(config: &Config) -> Result<ClientConfig, CliError> {
         .map_err(|error| CliError::Faulty(format!("This build cannot speak TLS 1.3: {error}.")))?
         .with_root_certificates(roots)
         .with_client_auth_cert(certificates(&config.certificate)?, key)
-        .map_err(|error| CliError::file(&config.certificate, format!("does not go with `key`: {error}.")))?;
+        .map_err(|error| {
+            CliError::file(
+                &config.certificate,
+                format!("does not go with `key`: {error}."),
+            )
+        })?;
     tls.alpn_protocols = vec![b"h2".to_vec()];
     Ok(tls)
 }
@@ -94,17 +114,30 @@ struct Target {
 impl Target {
     async fn connect(self) -> io::Result<TlsStream<TcpStream>> {
         let slow = |_: Elapsed| not_connected("it did not answer in time");
-        let socket = timeout(CONNECT_TIMEOUT, TcpStream::connect((self.host.as_str(), self.port)))
-            .await
-            .map_err(slow)?
-            .map_err(|error| not_connected(&error.to_string()))?;
+        let socket = timeout(
+            CONNECT_TIMEOUT,
+            TcpStream::connect((self.host.as_str(), self.port)),
+        )
+        .await
+        .map_err(slow)?
+        .map_err(|error| not_connected(&error.to_string()))?;
         socket.set_nodelay(true)?;
         let handshake = self.connector.connect(self.name, socket);
-        timeout(CONNECT_TIMEOUT, handshake).await.map_err(slow)?.map_err(|error| {
-            // A certificate that is not accepted stays what it is; a line that breaks does not.
-            let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-            if is_tls { error } else { not_connected(&error.to_string()) }
-        })
+        timeout(CONNECT_TIMEOUT, handshake)
+            .await
+            .map_err(slow)?
+            .map_err(|error| {
+                // A certificate that is not accepted stays what it is; a line that breaks does not.
+                let is_tls = error
+                    .get_ref()
+                    .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+                    .is_some();
+                if is_tls {
+                    error
+                } else {
+                    not_connected(&error.to_string())
+                }
+            })
     }
 }
 

@@ -22,7 +22,11 @@ pub struct Backoff {
 impl Backoff {
     /// `attempts` in all, so one wait fewer.
     pub fn new(attempts: u32, rng: Rng) -> Self {
-        Self { left: attempts.saturating_sub(1), next: FIRST, rng }
+        Self {
+            left: attempts.saturating_sub(1),
+            next: FIRST,
+            rng,
+        }
     }
 
     /// How long to wait before the next attempt; `None` when there is none.
@@ -32,7 +36,7 @@ impl Backoff {
         self.next = (whole * 2).min(LONGEST);
         // Without randomness the whole wait is as good.
         let share = random::<1>(&*self.rng).map_or(0, |[byte]| u32::from(byte));
-        Some(whole - whole * share / 512)
+        Some(whole.saturating_sub(whole * share / 512))
     }
 }
 
@@ -48,7 +52,11 @@ where
             Ok(answer) => return Ok(answer),
             Err(status) => Failure::of(&status),
         };
-        let wait = if failure.may_be_tried_again() { backoff.next_wait() } else { None };
+        let wait = if failure.may_be_tried_again() {
+            backoff.next_wait()
+        } else {
+            None
+        };
         let Some(wait) = wait else {
             return Err(match (failure, doubt) {
                 (Failure::Unreachable(_), Some(doubt)) => Failure::Broken(doubt),
@@ -71,7 +79,11 @@ mod tests {
     use tonic_types::{ErrorDetails, StatusExt as _};
 
     fn answered(code: Code, reason: &str) -> Status {
-        Status::with_error_details(code, "", ErrorDetails::with_error_info(reason, "evidence.v1", HashMap::new()))
+        Status::with_error_details(
+            code,
+            "",
+            ErrorDetails::with_error_info(reason, "evidence.v1", HashMap::new()),
+        )
     }
 
     /// Plays `answers` and says how many were asked for.
@@ -96,7 +108,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_is_final() {
-        let (result, asked) = play(5, vec![Err(answered(Code::FailedPrecondition, "grant_expired"))]).await;
+        let (result, asked) = play(
+            5,
+            vec![Err(answered(Code::FailedPrecondition, "grant_expired"))],
+        )
+        .await;
         assert!(matches!(result, Err(Failure::Refused(_))));
         assert_eq!(asked, 1);
     }

@@ -41,11 +41,16 @@ pub struct Person {
 
 impl Claimant {
     pub async fn run(self, context: &Context) -> Result<(), CliError> {
-        let Self::Register { from, person, changing } = self;
+        let Self::Register {
+            from,
+            person,
+            changing,
+        } = self;
         let person = match from {
             None => person,
             Some(path) if path == Path::new("-") => {
-                let text = std::io::read_to_string(std::io::stdin()).map_err(CliError::io("standard input"))?;
+                let text = std::io::read_to_string(std::io::stdin())
+                    .map_err(CliError::io("standard input"))?;
                 files::parse_structured(&path, &text)?
             }
             Some(path) => files::read_structured(&path)?,
@@ -58,9 +63,12 @@ impl Claimant {
             national_insurance_number: person.national_insurance_number,
         };
         context
-            .change(changing, "The claimant is registered.", body, |g, r| async move {
-                g.consent().register_claimant(r).await
-            })
+            .change(
+                changing,
+                "The claimant is registered.",
+                body,
+                |g, r| async move { g.consent().register_claimant(r).await },
+            )
             .await
     }
 }
@@ -156,7 +164,10 @@ impl Period {
     /// `None` when nothing was said.
     pub fn message(self) -> Option<v1::Period> {
         let said = !(self.period_from.is_empty() && self.period_to.is_empty());
-        said.then_some(v1::Period { from: self.period_from, to: self.period_to })
+        said.then_some(v1::Period {
+            from: self.period_from,
+            to: self.period_to,
+        })
     }
 }
 
@@ -192,10 +203,20 @@ impl Grant {
                     representation_id: representation,
                 };
                 context
-                    .change(changing, "The grant is made.", body, |g, r| async move { g.consent().create_grant(r).await })
+                    .change(changing, "The grant is made.", body, |g, r| async move {
+                        g.consent().create_grant(r).await
+                    })
                     .await
             }
-            Self::Narrow { grant, remove_discloser, remove_kind, remove_purpose, period, expires_on, changing } => {
+            Self::Narrow {
+                grant,
+                remove_discloser,
+                remove_kind,
+                remove_purpose,
+                period,
+                expires_on,
+                changing,
+            } => {
                 let body = |request_id| v1::NarrowGrantRequest {
                     request_id,
                     grant_id: grant,
@@ -206,21 +227,40 @@ impl Grant {
                     expires_on,
                 };
                 context
-                    .change(changing, "The grant is narrowed.", body, |g, r| async move { g.consent().narrow_grant(r).await })
+                    .change(
+                        changing,
+                        "The grant is narrowed.",
+                        body,
+                        |g, r| async move { g.consent().narrow_grant(r).await },
+                    )
                     .await
             }
-            Self::Withdraw { grant, capture, note, changing } => {
-                let body =
-                    |request_id| v1::WithdrawGrantRequest { request_id, grant_id: grant, capture: capture.into(), note };
+            Self::Withdraw {
+                grant,
+                capture,
+                note,
+                changing,
+            } => {
+                let body = |request_id| v1::WithdrawGrantRequest {
+                    request_id,
+                    grant_id: grant,
+                    capture: capture.into(),
+                    note,
+                };
                 context
-                    .change(changing, "The grant is withdrawn.", body, |g, r| async move {
-                        g.consent().withdraw_grant(r).await
-                    })
+                    .change(
+                        changing,
+                        "The grant is withdrawn.",
+                        body,
+                        |g, r| async move { g.consent().withdraw_grant(r).await },
+                    )
                     .await
             }
             Self::Get { grant } => {
                 let body = v1::GetGrantRequest { grant_id: grant };
-                context.show(body, |g, r| async move { g.consent().get_grant(r).await }).await
+                context
+                    .show(body, |g, r| async move { g.consent().get_grant(r).await })
+                    .await
             }
             Self::List { claimant, page } => {
                 let body = v1::ListGrantsRequest {
@@ -228,7 +268,9 @@ impl Grant {
                     page_size: page.page_size,
                     page_token: page.page_token,
                 };
-                context.show(body, |g, r| async move { g.consent().list_grants(r).await }).await
+                context
+                    .show(body, |g, r| async move { g.consent().list_grants(r).await })
+                    .await
             }
         }
     }
@@ -268,7 +310,13 @@ pub enum Delegation {
 impl Delegation {
     pub async fn run(self, context: &Context) -> Result<(), CliError> {
         match self {
-            Self::Create { grant, intermediary, kind, expires_on, changing } => {
+            Self::Create {
+                grant,
+                intermediary,
+                kind,
+                expires_on,
+                changing,
+            } => {
                 let body = |request_id| v1::CreateDelegationRequest {
                     request_id,
                     grant_id: grant,
@@ -277,17 +325,29 @@ impl Delegation {
                     expires_on,
                 };
                 context
-                    .change(changing, "The delegation is made.", body, |g, r| async move {
-                        g.consent().create_delegation(r).await
-                    })
+                    .change(
+                        changing,
+                        "The delegation is made.",
+                        body,
+                        |g, r| async move { g.consent().create_delegation(r).await },
+                    )
                     .await
             }
-            Self::End { delegation, changing } => {
-                let body = |request_id| v1::EndDelegationRequest { request_id, delegation_id: delegation };
+            Self::End {
+                delegation,
+                changing,
+            } => {
+                let body = |request_id| v1::EndDelegationRequest {
+                    request_id,
+                    delegation_id: delegation,
+                };
                 context
-                    .change(changing, "The delegation is ended.", body, |g, r| async move {
-                        g.consent().end_delegation(r).await
-                    })
+                    .change(
+                        changing,
+                        "The delegation is ended.",
+                        body,
+                        |g, r| async move { g.consent().end_delegation(r).await },
+                    )
                     .await
             }
             Self::List { grant, page } => {
@@ -296,7 +356,12 @@ impl Delegation {
                     page_size: page.page_size,
                     page_token: page.page_token,
                 };
-                context.show(body, |g, r| async move { g.consent().list_delegations(r).await }).await
+                context
+                    .show(
+                        body,
+                        |g, r| async move { g.consent().list_delegations(r).await },
+                    )
+                    .await
             }
         }
     }
@@ -338,7 +403,16 @@ pub enum Representative {
 impl Representative {
     pub async fn run(self, context: &Context) -> Result<(), CliError> {
         match self {
-            Self::Name { claimant, kind, name, scope, expires_on, capture, witness, changing } => {
+            Self::Name {
+                claimant,
+                kind,
+                name,
+                scope,
+                expires_on,
+                capture,
+                witness,
+                changing,
+            } => {
                 let body = |request_id| v1::NameRepresentativeRequest {
                     request_id,
                     claimant_id: claimant,
@@ -355,18 +429,32 @@ impl Representative {
                     })
                     .await
             }
-            Self::End { representation, changing } => {
-                let body =
-                    |request_id| v1::EndRepresentationRequest { request_id, representation_id: representation };
+            Self::End {
+                representation,
+                changing,
+            } => {
+                let body = |request_id| v1::EndRepresentationRequest {
+                    request_id,
+                    representation_id: representation,
+                };
                 context
-                    .change(changing, "They act for the claimant no more.", body, |g, r| async move {
-                        g.consent().end_representation(r).await
-                    })
+                    .change(
+                        changing,
+                        "They act for the claimant no more.",
+                        body,
+                        |g, r| async move { g.consent().end_representation(r).await },
+                    )
                     .await
             }
             Self::List { claimant } => {
-                let body = v1::ListRepresentationsRequest { claimant_id: claimant };
-                context.show(body, |g, r| async move { g.consent().list_representations(r).await }).await
+                let body = v1::ListRepresentationsRequest {
+                    claimant_id: claimant,
+                };
+                context
+                    .show(body, |g, r| async move {
+                        g.consent().list_representations(r).await
+                    })
+                    .await
             }
         }
     }

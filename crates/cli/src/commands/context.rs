@@ -42,6 +42,10 @@ impl Context {
         &self.rng
     }
 
+    pub fn moment(&self) -> Timestamp {
+        self.now
+    }
+
     /// Seconds since 1970.
     pub fn now(&self) -> i64 {
         self.now.as_second()
@@ -73,7 +77,9 @@ impl Context {
         }
         self.remark("The log's keys come from the gateway itself: set `log_keys` to check against keys you have kept.")?;
         let answer = gateway
-            .read(v1::ListLogKeysRequest {}, |g, r| async move { g.ledger().list_log_keys(r).await })
+            .read(v1::ListLogKeysRequest {}, |g, r| async move {
+                g.ledger().list_log_keys(r).await
+            })
             .await?;
         LogKeys::of(&answer)
     }
@@ -113,16 +119,22 @@ impl Context {
         };
         let answer = self.gateway()?.change(body(request_id.clone()), send).await;
         let answer = answer.map_err(|error| match error {
-            CliError::UnknownOutcome { detail, .. } => {
-                CliError::UnknownOutcome { detail, again: format!(" with --request-id {request_id}") }
-            }
+            CliError::UnknownOutcome { detail, .. } => CliError::UnknownOutcome {
+                detail,
+                again: format!(" with --request-id {request_id}"),
+            },
             error => error,
         })?;
         self.changed(changing.receipt.as_deref(), headline, &answer)
     }
 
     /// Keeps the receipt, if that was asked for, and shows the answer.
-    pub fn changed<R>(&self, receipt_file: Option<&Path>, headline: &str, answer: &R) -> Result<(), CliError>
+    pub fn changed<R>(
+        &self,
+        receipt_file: Option<&Path>,
+        headline: &str,
+        answer: &R,
+    ) -> Result<(), CliError>
     where
         R: Message + Name + HasReceipt,
     {
@@ -138,8 +150,16 @@ impl Context {
             return self.json(&show::to_json(answer));
         }
         let text = show::to_text(answer);
-        let headline = if headline.is_empty() { String::new() } else { format!("{headline}\n") };
-        self.print(if text.is_empty() && headline.is_empty() { "There is nothing.\n" } else { &headline })?;
+        let headline = if headline.is_empty() {
+            String::new()
+        } else {
+            format!("{headline}\n")
+        };
+        self.print(if text.is_empty() && headline.is_empty() {
+            "There is nothing.\n"
+        } else {
+            &headline
+        })?;
         self.print(&text)
     }
 
@@ -149,15 +169,25 @@ impl Context {
     }
 
     /// Prints one line of JSON, or its words.
-    pub fn line(&self, json: impl FnOnce() -> serde_json::Value, words: impl FnOnce() -> String) -> Result<(), CliError> {
-        let line = if self.global.json { json().to_string() } else { words() };
+    pub fn line(
+        &self,
+        json: impl FnOnce() -> serde_json::Value,
+        words: impl FnOnce() -> String,
+    ) -> Result<(), CliError> {
+        let line = if self.global.json {
+            json().to_string()
+        } else {
+            words()
+        };
         self.print(&format!("{line}\n"))
     }
 
     /// Writes to standard output at once.
     pub fn print(&self, text: &str) -> Result<(), CliError> {
         let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::io("standard output"))
+        out.write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .map_err(CliError::io("standard output"))
     }
 
     /// Says something beside the result, to people only.
@@ -173,8 +203,9 @@ impl Context {
         if self.global.quiet || self.global.json || !std::io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
-        let style = ProgressStyle::with_template("{wide_bar} {bytes} of {total_bytes}, {eta} to go")
-            .expect("the template names what there is");
+        let style =
+            ProgressStyle::with_template("{wide_bar} {bytes} of {total_bytes}, {eta} to go")
+                .expect("the template names what there is");
         ProgressBar::new(bytes).with_style(style)
     }
 }

@@ -63,7 +63,13 @@ impl Keys {
                 ))?;
                 show(context, &keys::describe(key.public()))
             }
-            Self::Csr { organisation, common_name, dns, key, output } => {
+            Self::Csr {
+                organisation,
+                common_name,
+                dns,
+                key,
+                output,
+            } => {
                 let made = keys::certificate_request(&organisation, &common_name, &dns)?;
                 files::write_new(&key, made.key.as_bytes())?;
                 files::write_new(&output, made.request.as_bytes())?;
@@ -74,9 +80,15 @@ impl Keys {
             }
             Self::Show { file } => {
                 if let Ok(fingerprint) = keys::fingerprint(&file) {
-                    return show(context, &[("fingerprint".to_owned(), fingerprint.to_string())].into());
+                    return show(
+                        context,
+                        &[("fingerprint".to_owned(), fingerprint.to_string())].into(),
+                    );
                 }
-                show(context, &keys::describe(&keys::public_key(&file, &**context.rng())?))
+                show(
+                    context,
+                    &keys::describe(&keys::public_key(&file, &**context.rng())?),
+                )
             }
         }
     }
@@ -85,6 +97,12 @@ impl Keys {
 fn show(context: &Context, facts: &evidence_domain::Aside) -> Result<(), CliError> {
     context.line(
         || serde_json::json!(facts),
-        || facts.iter().map(|(name, value)| format!("{name}: {}", value.trim_end())).collect::<Vec<_>>().join("\n"),
+        || {
+            facts
+                .iter()
+                .map(|(name, value)| format!("{name}: {}", value.trim_end()))
+                .collect::<Vec<_>>()
+                .join("\n")
+        },
     )
 }

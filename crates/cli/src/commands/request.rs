@@ -47,7 +47,15 @@ pub enum Case {
 impl Case {
     pub async fn run(self, context: &Context) -> Result<(), CliError> {
         match self {
-            Self::Open { claimant, grant, assessment_type, nation, reference, mental_health, changing } => {
+            Self::Open {
+                claimant,
+                grant,
+                assessment_type,
+                nation,
+                reference,
+                mental_health,
+                changing,
+            } => {
                 let body = |request_id| v1::OpenCaseRequest {
                     request_id,
                     claimant_id: claimant,
@@ -58,12 +66,16 @@ impl Case {
                     mental_health,
                 };
                 context
-                    .change(changing, "The case is open.", body, |g, r| async move { g.requests().open_case(r).await })
+                    .change(changing, "The case is open.", body, |g, r| async move {
+                        g.requests().open_case(r).await
+                    })
                     .await
             }
             Self::Get { case } => {
                 let body = v1::GetCaseRequest { case_id: case };
-                context.show(body, |g, r| async move { g.requests().get_case(r).await }).await
+                context
+                    .show(body, |g, r| async move { g.requests().get_case(r).await })
+                    .await
             }
             Self::List { claimant, page } => {
                 let body = v1::ListCasesRequest {
@@ -71,7 +83,9 @@ impl Case {
                     page_size: page.page_size,
                     page_token: page.page_token,
                 };
-                context.show(body, |g, r| async move { g.requests().list_cases(r).await }).await
+                context
+                    .show(body, |g, r| async move { g.requests().list_cases(r).await })
+                    .await
             }
         }
     }
@@ -103,6 +117,85 @@ pub enum Request {
         #[command(flatten)]
         changing: Changing,
     },
+    #[command(flatten)]
+    Turn(Turn),
+    /// Show one request.
+    Get { request: String },
+    /// List requests.
+    List {
+        #[arg(long, default_value = "")]
+        case: String,
+        #[arg(long, value_parser = choices::request_state())]
+        state: Option<v1::RequestState>,
+        #[command(flatten)]
+        page: Page,
+    },
+}
+
+impl Request {
+    pub async fn run(self, context: &Context) -> Result<(), CliError> {
+        match self {
+            Self::Open {
+                case,
+                grant,
+                discloser,
+                kind,
+                period,
+                question,
+                assurance,
+                payer,
+                changing,
+            } => {
+                let body = |request_id| v1::OpenRequestRequest {
+                    request_id,
+                    case_id: case,
+                    grant_id: grant,
+                    discloser,
+                    kinds: kind,
+                    period: period.message(),
+                    question,
+                    assurance,
+                    payer,
+                };
+                context
+                    .change(changing, "The request is open.", body, |g, r| async move {
+                        g.requests().open_request(r).await
+                    })
+                    .await
+            }
+            Self::Get { request } => {
+                let body = v1::GetRequestRequest {
+                    evidence_request_id: request,
+                };
+                context
+                    .show(
+                        body,
+                        |g, r| async move { g.requests().get_request(r).await },
+                    )
+                    .await
+            }
+            Self::List { case, state, page } => {
+                let body = v1::ListRequestsRequest {
+                    case_id: case,
+                    state: state.unwrap_or_default().into(),
+                    page_size: page.page_size,
+                    page_token: page.page_token,
+                };
+                context
+                    .show(
+                        body,
+                        |g, r| async move { g.requests().list_requests(r).await },
+                    )
+                    .await
+            }
+            Self::Turn(turn) => turn.run(context).await,
+        }
+    }
+}
+
+/// What the parties do in turn.
+#[derive(Debug, Subcommand)]
+pub enum Turn {
     /// Say that you have it and are working on it.
     Acknowledge {
         request: String,
@@ -143,87 +236,89 @@ pub enum Request {
         #[command(flatten)]
         changing: Changing,
     },
-    /// Show one request.
-    Get { request: String },
-    /// List requests.
-    List {
-        #[arg(long, default_value = "")]
-        case: String,
-        #[arg(long, value_parser = choices::request_state())]
-        state: Option<v1::RequestState>,
-        #[command(flatten)]
-        page: Page,
-    },
 }
 
-impl Request {
-    pub async fn run(self, context: &Context) -> Result<(), CliError> {
-        match self {
-            Self::Open { case, grant, discloser, kind, period, question, assurance, payer, changing } => {
-                let body = |request_id| v1::OpenRequestRequest {
-                    request_id,
-                    case_id: case,
-                    grant_id: grant,
-                    discloser,
-                    kinds: kind,
-                    period: period.message(),
-                    question,
-                    assurance,
-                    payer,
-                };
-                context
-                    .change(changing, "The request is open.", body, |g, r| async move { g.requests().open_request(r).await })
-                    .await
-            }
-            Self::Get { request } => {
-                let body = v1::GetRequestRequest { evidence_request_id: request };
-                context.show(body, |g, r| async move { g.requests().get_request(r).await }).await
-            }
-            Self::List { case, state, page } => {
-                let body = v1::ListRequestsRequest {
-                    case_id: case,
-                    state: state.unwrap_or_default().into(),
-                    page_size: page.page_size,
-                    page_token: page.page_token,
-                };
-                context.show(body, |g, r| async move { g.requests().list_requests(r).await }).await
-            }
-            turn => turn.take(context).await,
-        }
-    }
-
-    /// The parties' turns.
-    async fn take(self, context: &Context) -> Result<(), CliError> {
+impl Turn {
+    async fn run(self, context: &Context) -> Result<(), CliError> {
         match self {
             Self::Acknowledge { request, changing } => {
-                let body = |request_id| v1::AcknowledgeRequestRequest { request_id, evidence_request_id: request };
-                let send = |g: crate::Gateway, r| async move { g.requests().acknowledge_request(r).await };
-                context.change(changing, "The request is acknowledged.", body, send).await
+                let body = |request_id| v1::AcknowledgeRequestRequest {
+                    request_id,
+                    evidence_request_id: request,
+                };
+                let send =
+                    |g: crate::Gateway, r| async move { g.requests().acknowledge_request(r).await };
+                context
+                    .change(changing, "The request is acknowledged.", body, send)
+                    .await
             }
-            Self::Clarify { request, question, changing } => {
-                let body =
-                    |request_id| v1::AskClarificationRequest { request_id, evidence_request_id: request, question };
-                let send = |g: crate::Gateway, r| async move { g.requests().ask_clarification(r).await };
-                context.change(changing, "The question is asked.", body, send).await
+            Self::Clarify {
+                request,
+                question,
+                changing,
+            } => {
+                let body = |request_id| v1::AskClarificationRequest {
+                    request_id,
+                    evidence_request_id: request,
+                    question,
+                };
+                let send =
+                    |g: crate::Gateway, r| async move { g.requests().ask_clarification(r).await };
+                context
+                    .change(changing, "The question is asked.", body, send)
+                    .await
             }
-            Self::Answer { request, answer, changing } => {
-                let body =
-                    |request_id| v1::AnswerClarificationRequest { request_id, evidence_request_id: request, answer };
-                let send = |g: crate::Gateway, r| async move { g.requests().answer_clarification(r).await };
-                context.change(changing, "The question is answered.", body, send).await
+            Self::Answer {
+                request,
+                answer,
+                changing,
+            } => {
+                let body = |request_id| v1::AnswerClarificationRequest {
+                    request_id,
+                    evidence_request_id: request,
+                    answer,
+                };
+                let send = |g: crate::Gateway, r| async move {
+                    g.requests().answer_clarification(r).await
+                };
+                context
+                    .change(changing, "The question is answered.", body, send)
+                    .await
             }
-            Self::Decline { request, reason, note, changing } => {
-                let body =
-                    |request_id| v1::DeclineRequestRequest { request_id, evidence_request_id: request, reason, note };
-                let send = |g: crate::Gateway, r| async move { g.requests().decline_request(r).await };
-                context.change(changing, "The request is declined.", body, send).await
+            Self::Decline {
+                request,
+                reason,
+                note,
+                changing,
+            } => {
+                let body = |request_id| v1::DeclineRequestRequest {
+                    request_id,
+                    evidence_request_id: request,
+                    reason,
+                    note,
+                };
+                let send =
+                    |g: crate::Gateway, r| async move { g.requests().decline_request(r).await };
+                context
+                    .change(changing, "The request is declined.", body, send)
+                    .await
             }
-            Self::Cancel { request, note, changing } => {
-                let body = |request_id| v1::CancelRequestRequest { request_id, evidence_request_id: request, note };
-                let send = |g: crate::Gateway, r| async move { g.requests().cancel_request(r).await };
-                context.change(changing, "The request is cancelled.", body, send).await
+            Self::Cancel {
+                request,
+                note,
+                changing,
+            } => {
+                let body = |request_id| v1::CancelRequestRequest {
+                    request_id,
+                    evidence_request_id: request,
+                    note,
+                };
+                let send =
+                    |g: crate::Gateway, r| async move { g.requests().cancel_request(r).await };
+                context
+                    .change(changing, "The request is cancelled.", body, send)
+                    .await
             }
-            Self::Open { .. } | Self::Get { .. } | Self::List { .. } => Ok(()),
         }
     }
 }
@@ -255,17 +350,36 @@ impl Watch {
             (None, Some(path)) => Place::state(path)?,
             (None, None) => (Place::Unkept, self.resume_token),
         };
-        let until = Until { events: self.events, idle: self.idle.map(Duration::from_secs) };
+        let until = Until {
+            events: self.events,
+            idle: self.idle.map(Duration::from_secs),
+        };
         watch(&context.gateway()?, token, until, |event| {
-            place.give(event, |event| context.line(|| show::to_json(event), || in_words(event)))
+            place.give(event, |event| {
+                context.line(|| show::to_json(event), || in_words(event))
+            })
         })
         .await
     }
 }
 
 fn in_words(event: &v1::WatchEvent) -> String {
-    let at = event.at.as_ref().and_then(crate::proof::moment).map(|at| at.to_string()).unwrap_or_default();
-    let about = [&event.case_id, &event.evidence_request_id, &event.item_id, &event.grant_id];
-    let about: Vec<&str> = about.into_iter().map(String::as_str).filter(|id| !id.is_empty()).collect();
+    let at = event
+        .at
+        .as_ref()
+        .and_then(crate::proof::moment)
+        .map(|at| at.to_string())
+        .unwrap_or_default();
+    let about = [
+        &event.case_id,
+        &event.evidence_request_id,
+        &event.item_id,
+        &event.grant_id,
+    ];
+    let about: Vec<&str> = about
+        .into_iter()
+        .map(String::as_str)
+        .filter(|id| !id.is_empty())
+        .collect();
     format!("{at}  {:<24}  {}", event.event, about.join(" "))
 }

@@ -75,10 +75,20 @@ impl Folder {
         let file = path.join(MANIFEST);
         let kept: Kept = files::read_structured(&file)?;
         if kept.format != FORMAT {
-            return Err(CliError::file(&file, format!("has the format `{}`; this version reads `{FORMAT}`.", kept.format)));
+            return Err(CliError::file(
+                &file,
+                format!(
+                    "has the format `{}`; this version reads `{FORMAT}`.",
+                    kept.format
+                ),
+            ));
         }
         let manifest = kept.manifest.as_ref().map(show::from_json).transpose()?;
-        Ok(Self { path: path.to_owned(), kept, manifest })
+        Ok(Self {
+            path: path.to_owned(),
+            kept,
+            manifest,
+        })
     }
 
     /// Opens the folder of an earlier pull for the same case and purpose, or begins one.
@@ -97,8 +107,18 @@ impl Folder {
             )));
         }
         std::fs::create_dir_all(path).map_err(CliError::io(path))?;
-        let kept = Kept { format: FORMAT.to_owned(), asked, manifest: None, documents: Vec::new(), complete: false };
-        let folder = Self { path: path.to_owned(), kept, manifest: None };
+        let kept = Kept {
+            format: FORMAT.to_owned(),
+            asked,
+            manifest: None,
+            documents: Vec::new(),
+            complete: false,
+        };
+        let folder = Self {
+            path: path.to_owned(),
+            kept,
+            manifest: None,
+        };
         folder.save()?;
         Ok(folder)
     }
@@ -120,13 +140,19 @@ impl Folder {
         let manifest = self.manifest.as_ref().filter(|_| self.kept.complete);
         let parts = manifest.and_then(|manifest| Some((manifest, manifest.bundle.as_ref()?)));
         parts.ok_or_else(|| {
-            CliError::file(&self.path, "does not hold a whole bundle yet. Run `evidence bundle pull` again.")
+            CliError::file(
+                &self.path,
+                "does not hold a whole bundle yet. Run `evidence bundle pull` again.",
+            )
         })
     }
 
     /// What to ask the gateway for: a new bundle, or the rest of this one.
     pub fn request(&self) -> Result<v1::PullRequest, CliError> {
-        let bundle = self.manifest.as_ref().and_then(|manifest| manifest.bundle.as_ref());
+        let bundle = self
+            .manifest
+            .as_ref()
+            .and_then(|manifest| manifest.bundle.as_ref());
         let Some(bundle) = bundle else {
             let asked = self.kept.asked.clone();
             return Ok(v1::PullRequest {
@@ -138,13 +164,20 @@ impl Folder {
             });
         };
         let (from_item_id, from_offset) = self.next_missing()?.unwrap_or_default();
-        Ok(v1::PullRequest { bundle_id: bundle.bundle_id.clone(), from_item_id, from_offset, ..v1::PullRequest::default() })
+        Ok(v1::PullRequest {
+            bundle_id: bundle.bundle_id.clone(),
+            from_item_id,
+            from_offset,
+            ..v1::PullRequest::default()
+        })
     }
 
     /// The first document that is not there, and how many of its bytes are.
     pub fn next_missing(&self) -> Result<Option<(String, u64)>, CliError> {
         let mut items = self.items().map(|item| &item.item_id);
-        let Some(missing) = items.find(|id| self.kept.documents.iter().all(|held| held.item_id != **id)) else {
+        let Some(missing) =
+            items.find(|id| self.kept.documents.iter().all(|held| held.item_id != **id))
+        else {
             return Ok(None);
         };
         Ok(Some((missing.clone(), self.part_size(missing)?)))
@@ -157,18 +190,27 @@ impl Folder {
 
     /// Every organisation whose signature is on something here.
     pub fn organisations(&self) -> BTreeSet<String> {
-        let signers = self.items().flat_map(|item| [item.discloser.clone(), item.intermediary.clone()]);
+        let signers = self
+            .items()
+            .flat_map(|item| [item.discloser.clone(), item.intermediary.clone()]);
         signers.filter(|id| !id.is_empty()).collect()
     }
 
     pub fn take_manifest(&mut self, manifest: v1::Manifest) -> Result<(), CliError> {
-        let id = |manifest: &v1::Manifest| manifest.bundle.as_ref().map(|bundle| bundle.bundle_id.clone());
+        let id = |manifest: &v1::Manifest| {
+            manifest
+                .bundle
+                .as_ref()
+                .map(|bundle| bundle.bundle_id.clone())
+        };
         if let Some(held) = &self.manifest {
             // The same bundle told again; what was checked and kept first stays.
             return if id(held) == id(&manifest) {
                 Ok(())
             } else {
-                Err(CliError::Invalid("The gateway answered with another bundle than the one asked for.".to_owned()))
+                Err(CliError::Invalid(
+                    "The gateway answered with another bundle than the one asked for.".to_owned(),
+                ))
             };
         }
         self.kept.manifest = Some(show::to_json(&manifest));
@@ -182,12 +224,24 @@ impl Folder {
     }
 
     /// Checks a document that came whole, and gives it its name.
-    pub fn accept(&mut self, item_id: &str, log_keys: &LogKeys, organisation_keys: &[PublicKey]) -> Result<(), CliError> {
+    pub fn accept(
+        &mut self,
+        item_id: &str,
+        log_keys: &LogKeys,
+        organisation_keys: &[PublicKey],
+    ) -> Result<(), CliError> {
         let part = self.part_path(item_id)?;
         let items = self.manifest.iter().flat_map(|manifest| &manifest.items);
-        let mut named = items.filter(|item| item.item.as_ref().is_some_and(|item| item.item_id == item_id));
+        let mut named = items.filter(|item| {
+            item.item
+                .as_ref()
+                .is_some_and(|item| item.item_id == item_id)
+        });
         let item = named.next().ok_or_else(|| unknown(item_id))?;
-        let media_type = item.item.as_ref().map_or("", |item| item.media_type.as_str());
+        let media_type = item
+            .item
+            .as_ref()
+            .map_or("", |item| item.media_type.as_str());
         let file = format!("{}.{}", self.stem(item_id)?, extension(media_type));
         let opened = std::fs::File::open(&part).map_err(CliError::io(&part))?;
         let found = digest(opened).map_err(CliError::io(&part))?;
@@ -195,7 +249,10 @@ impl Folder {
         if report.exit() != Exit::Done {
             // A second pull starts this document anew.
             std::fs::remove_file(&part).map_err(CliError::io(&part))?;
-            return Err(CliError::Invalid(format!("{item_id} is not kept:\n{}", report.to_text())));
+            return Err(CliError::Invalid(format!(
+                "{item_id} is not kept:\n{}",
+                report.to_text()
+            )));
         }
         let withheld = item.withheld;
         let path = self.path.join(&file);
@@ -218,7 +275,10 @@ impl Folder {
     }
 
     fn items(&self) -> impl Iterator<Item = &v1::Item> {
-        self.manifest.iter().flat_map(|manifest| &manifest.items).filter_map(|item| item.item.as_ref())
+        self.manifest
+            .iter()
+            .flat_map(|manifest| &manifest.items)
+            .filter_map(|item| item.item.as_ref())
     }
 
     /// `01-item_…`: in the manifest's order. Never a name that somebody sent.
@@ -244,7 +304,9 @@ impl Folder {
 }
 
 fn unknown(item_id: &str) -> CliError {
-    CliError::Invalid(format!("The gateway sent a document that its manifest does not name: {item_id:.64}."))
+    CliError::Invalid(format!(
+        "The gateway sent a document that its manifest does not name: {item_id:.64}."
+    ))
 }
 
 fn told(check: &Check) -> (String, String) {

@@ -51,7 +51,10 @@ pub struct Entry {
 impl Entry {
     /// What goes to the gateway.
     pub fn push(&self) -> v1::Push {
-        let signed = |statement: &Base64, aside: Aside| v1::SignedStatement { statement: statement.0.clone(), aside };
+        let signed = |statement: &Base64, aside: Aside| v1::SignedStatement {
+            statement: statement.0.clone(),
+            aside,
+        };
         v1::Push {
             // The evidence statement's digest is the key.
             request_id: String::new(),
@@ -82,7 +85,8 @@ impl Journal {
     pub fn open(path: &Path) -> Result<Self, CliError> {
         let lock_path = files::beside(path, ".lock");
         let lock = File::create(&lock_path).map_err(CliError::io(&lock_path))?;
-        lock.try_lock().map_err(|_| CliError::file(path, "is in use by another run. Wait for it to end."))?;
+        lock.try_lock()
+            .map_err(|_| CliError::file(path, "is in use by another run. Wait for it to end."))?;
         let kept = match files::read_if_there(path)? {
             None => Kept { format: FORMAT.to_owned(), documents: BTreeMap::new() },
             Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
@@ -90,9 +94,19 @@ impl Journal {
             })?,
         };
         if kept.format != FORMAT {
-            return Err(CliError::file(path, format!("has the format `{}`; this version reads `{FORMAT}`.", kept.format)));
+            return Err(CliError::file(
+                path,
+                format!(
+                    "has the format `{}`; this version reads `{FORMAT}`.",
+                    kept.format
+                ),
+            ));
         }
-        Ok(Self { path: path.to_owned(), kept, _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            kept,
+            _lock: lock,
+        })
     }
 
     /// Must have been called before anything new is sent.
@@ -116,14 +130,25 @@ impl Journal {
 }
 
 /// The same document sent for the same reason is one push; for another, another.
-pub fn key(document: &Digest, grant: &GrantId, request: Option<&RequestId>, supersedes: Option<&ItemId>) -> String {
+pub fn key(
+    document: &Digest,
+    grant: &GrantId,
+    request: Option<&RequestId>,
+    supersedes: Option<&ItemId>,
+) -> String {
     let request = request.map_or("-", RequestId::as_str);
-    format!("{document} {grant} {request} {}", supersedes.map_or("-", ItemId::as_str))
+    format!(
+        "{document} {grant} {request} {}",
+        supersedes.map_or("-", ItemId::as_str)
+    )
 }
 
 /// A digest of all that is said, whatever the item's id.
 pub fn said(body: &Evidence, aside: &Aside) -> Result<Digest, CliError> {
-    let body = Evidence { item: ItemId::from_random([0; 16]), ..body.clone() };
+    let body = Evidence {
+        item: ItemId::from_random([0; 16]),
+        ..body.clone()
+    };
     let encoded = to_canonical(&body).and_then(|body| Ok((body, to_canonical(aside)?)));
     let (body, aside) = encoded.map_err(|error| CliError::Usage(error.to_string()))?;
     Ok(sha256_parts(&[&body, &aside]))
@@ -177,7 +202,12 @@ mod tests {
     fn a_damaged_journal_is_never_taken_for_an_empty_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(NAME);
-        for text in ["", "{", "{}", r#"{"format": "evidence-submit-9", "documents": {}}"#] {
+        for text in [
+            "",
+            "{",
+            "{}",
+            r#"{"format": "evidence-submit-9", "documents": {}}"#,
+        ] {
             std::fs::write(&path, text).unwrap();
             assert!(Journal::open(&path).is_err(), "{text}");
         }
@@ -186,8 +216,14 @@ mod tests {
     #[test]
     fn what_is_said_counts_and_the_item_id_does_not() {
         let body = evidence(b"d");
-        let other_item = Evidence { item: ItemId::from_random([8; 16]), ..body.clone() };
-        let other_kind = Evidence { kind: "care-plan".into(), ..body.clone() };
+        let other_item = Evidence {
+            item: ItemId::from_random([8; 16]),
+            ..body.clone()
+        };
+        let other_kind = Evidence {
+            kind: "care-plan".into(),
+            ..body.clone()
+        };
         let first = said(&body, &texts()).unwrap();
         assert_eq!(said(&other_item, &texts()).unwrap(), first);
         assert_ne!(said(&other_kind, &texts()).unwrap(), first);
@@ -197,7 +233,10 @@ mod tests {
     #[test]
     fn another_grant_request_or_predecessor_is_another_push() {
         let (digest, grant) = (evidence_ledger::sha256(b"d"), GrantId::from_random([3; 16]));
-        let (request, item) = (RequestId::from_random([4; 16]), ItemId::from_random([5; 16]));
+        let (request, item) = (
+            RequestId::from_random([4; 16]),
+            ItemId::from_random([5; 16]),
+        );
         let keys = [
             key(&digest, &grant, None, None),
             key(&digest, &grant, Some(&request), None),

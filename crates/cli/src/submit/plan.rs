@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::Path};
 
 use evidence_domain::{
     Aside, Event,
-    event::EvidenceRelayed,
+    event::{Evidence, EvidenceRelayed},
     ids::{DelegationId, GrantId, ItemId, RequestId},
 };
 use evidence_ledger::{Payload, Statement, key::random};
@@ -18,9 +18,9 @@ use super::{
 use crate::{
     CliError, Gateway, Signer,
     metadata::{Described, Facts},
-    package,
+    package::{self, Package, Source},
     proof::{Base64, Document},
-    show, sign,
+    show,
 };
 
 /// The grant a document goes under, and the URN its statement names as its subject.
@@ -41,15 +41,26 @@ pub struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     pub fn new(signer: &'a Signer, moment: Moment<'a>, gateway: Option<&'a Gateway>) -> Self {
-        Self { signer, moment, gateway, asked: HashMap::new() }
+        Self {
+            signer,
+            moment,
+            gateway,
+            asked: HashMap::new(),
+        }
     }
 
     /// Where a document belongs: what it says itself, or what the gateway says of its request.
     pub async fn under(&mut self, described: &Described) -> Result<Under, CliError> {
         let details = &described.details;
         match (&details.request, &details.grant, &details.subject) {
-            (_, Some(grant), Some(subject)) => Ok(Under { grant: grant.clone(), subject: subject.clone() }),
-            (None, Some(grant), None) => Ok(Under { grant: grant.clone(), subject: grant.urn() }),
+            (_, Some(grant), Some(subject)) => Ok(Under {
+                grant: grant.clone(),
+                subject: subject.clone(),
+            }),
+            (None, Some(grant), None) => Ok(Under {
+                grant: grant.clone(),
+                subject: grant.urn(),
+            }),
             (None, None, _) => Err(CliError::Usage(format!(
                 "{}: nothing says which request or grant it is for. Give --request or --grant.",
                 described.path.display()
@@ -69,29 +80,57 @@ impl<'a> Planner<'a> {
             return Ok(under.clone());
         }
         let gateway = self.gateway.ok_or_else(|| {
-            CliError::Usage("The gateway is not asked here: give --grant and --subject beside --request.".to_owned())
+            CliError::Usage(
+                "The gateway is not asked here: give --grant and --subject beside --request."
+                    .to_owned(),
+            )
         })?;
-        let body = evidence_wire::v1::GetRequestRequest { evidence_request_id: request.to_string() };
-        let found = gateway.read(body, |g, r| async move { g.requests().get_request(r).await }).await?;
+        let body = evidence_wire::v1::GetRequestRequest {
+            evidence_request_id: request.to_string(),
+        };
+        let found = gateway
+            .read(
+                body,
+                |g, r| async move { g.requests().get_request(r).await },
+            )
+            .await?;
         let grant = found.grant_id.parse().map_err(|_| {
-            CliError::CannotTell(format!("The gateway's answer about {request} is not understood: {}", show::to_json(&found)))
+            CliError::CannotTell(format!(
+                "The gateway's answer about {request} is not understood: {}",
+                show::to_json(&found)
+            ))
         })?;
-        let under = Under { grant, subject: found.subject };
+        let under = Under {
+            grant,
+            subject: found.subject,
+        };
         self.asked.insert(request.clone(), under.clone());
         Ok(under)
     }
 
     /// The job for one document of our own: the statement in the journal, or a new one.
-    pub async fn own(&mut self, journal: &mut Journal, described: &Described) -> Result<Job, CliError> {
+    pub async fn own(
+        &mut self,
+        journal: &mut Journal,
+        described: &Described,
+    ) -> Result<Job, CliError> {
         let under = self.under(described).await?;
         let source = super::document(&described.path)?;
         let facts = Facts::of(&source)?;
         let details = &described.details;
-        let key = journal::key(&facts.digest, &under.grant, details.request.as_ref(), details.supersedes.as_ref());
+        let key = journal::key(
+            &facts.digest,
+            &under.grant,
+            details.request.as_ref(),
+            details.supersedes.as_ref(),
+        );
         let (body, aside) = details.statement(&facts, &under.grant, self.new_item()?)?;
         let said = journal::said(&body, &aside)?;
         let entry = match journal.get(&key) {
-            Some(entry) if entry.state == State::Received || entry.said == said && entry.state == State::Signed => {
+            Some(entry)
+                if entry.state == State::Received
+                    || entry.said == said && entry.state == State::Signed =>
+            {
                 entry.clone()
             }
             Some(entry) if entry.state == State::Signed => {
@@ -115,14 +154,7 @@ impl<'a> Planner<'a> {
             }
         };
         journal.put(key.clone(), entry.clone());
-        let document = Document { file: facts.name, size: facts.size, digest: facts.digest };
-        Ok(Job {
-            path: described.path.clone(),
-            key,
-            state: entry.state,
-            parcel: Parcel { item_id: entry.item_id.to_string(), push: entry.push(), document: source },
-            document,
-        })
+        Ok(job(&described.path, key, &entry, source, facts))
     }
 
     /// The job for a package that another organisation signed, with our relay statement.
@@ -133,61 +165,68 @@ impl<'a> Planner<'a> {
         delegation: Option<&DelegationId>,
         received_on: Date,
     ) -> Result<Job, CliError> {
-        let package = package::open(path)?;
-        let not = |problem: String| CliError::file(path, format!("is not what its origin signed: {problem} Ask them for it again."));
-        let statement = Statement::parse(&package.evidence.statement).map_err(|error| not(format!("{error}.")))?;
-        let payload = Payload::decode(statement.payload()).map_err(|error| not(format!("{error}.")))?;
-        let event = Event::from_payload(&payload).map_err(|error| not(format!("{error}.")))?;
-        let Event::Evidence(body) = event else {
-            return Err(not(format!("it is a `{}` statement.", event.name())));
-        };
+        let Packed {
+            package,
+            statement,
+            body,
+        } = Packed::open(path)?;
         let facts = Facts::of(&package.document)?;
         if (facts.size, facts.digest) != (body.size, body.digest) {
-            return Err(not("the document is another than the statement's.".to_owned()));
+            return Err(not_as_signed(
+                path,
+                "the document is another than the statement's",
+            ));
         }
-        let key = journal::key(&facts.digest, &body.grant, body.request.as_ref(), body.supersedes.as_ref());
-        let kept = journal.get(&key).filter(|entry| entry.state != State::Refused && entry.item_id == body.item);
-        let entry = match kept {
-            Some(entry) => entry.clone(),
-            None => {
-                let relayed = EvidenceRelayed {
-                    item: body.item.clone(),
-                    evidence: statement.entry(),
-                    delegation: delegation.cloned(),
-                    received_on,
-                };
-                let relay = self.sign(&statement.claims().sub, relayed, Aside::new())?;
-                Entry {
-                    file: facts.name.clone(),
-                    item_id: body.item.clone(),
-                    said: journal::said(&body, &package.evidence.aside)?,
-                    state: State::Signed,
-                    statement: Base64(package.evidence.statement.clone()),
-                    aside: package.evidence.aside.clone(),
-                    relay: Some(Base64(relay.statement)),
-                }
+        let key = journal::key(
+            &facts.digest,
+            &body.grant,
+            body.request.as_ref(),
+            body.supersedes.as_ref(),
+        );
+        let kept = journal
+            .get(&key)
+            .filter(|entry| entry.state != State::Refused && entry.item_id == body.item);
+        let entry = if let Some(entry) = kept {
+            entry.clone()
+        } else {
+            let relayed = EvidenceRelayed {
+                item: body.item.clone(),
+                evidence: statement.entry(),
+                delegation: delegation.cloned(),
+                received_on,
+            };
+            let relay = self.sign(&statement.claims().sub, relayed, Aside::new())?;
+            Entry {
+                file: facts.name.clone(),
+                item_id: body.item.clone(),
+                said: journal::said(&body, &package.evidence.aside)?,
+                state: State::Signed,
+                statement: Base64(package.evidence.statement),
+                aside: package.evidence.aside,
+                relay: Some(Base64(relay.statement)),
             }
         };
         journal.put(key.clone(), entry.clone());
-        Ok(Job {
-            path: path.to_owned(),
-            key,
-            state: entry.state,
-            parcel: Parcel { item_id: entry.item_id.to_string(), push: entry.push(), document: package.document },
-            document: Document { file: facts.name, size: facts.size, digest: facts.digest },
-        })
+        Ok(job(path, key, &entry, package.document, facts))
     }
 
     /// Signs evidence without keeping or sending it.
-    pub async fn sign_only(&mut self, described: &Described) -> Result<evidence_wire::v1::SignedStatement, CliError> {
+    pub async fn sign_only(
+        &mut self,
+        described: &Described,
+    ) -> Result<evidence_wire::v1::SignedStatement, CliError> {
         let under = self.under(described).await?;
         let facts = Facts::of(&super::document(&described.path)?)?;
-        let (body, aside) = described.details.statement(&facts, &under.grant, self.new_item()?)?;
+        let (body, aside) = described
+            .details
+            .statement(&facts, &under.grant, self.new_item()?)?;
         self.sign(&under.subject, body, aside)
     }
 
     fn new_item(&self) -> Result<ItemId, CliError> {
-        random(self.moment.rng).map(ItemId::from_random).map_err(|error| CliError::CannotTell(error.to_string()))
+        random(self.moment.rng)
+            .map(ItemId::from_random)
+            .map_err(|error| CliError::CannotTell(error.to_string()))
     }
 
     fn sign(
@@ -196,16 +235,66 @@ impl<'a> Planner<'a> {
         event: impl Into<Event>,
         aside: Aside,
     ) -> Result<evidence_wire::v1::SignedStatement, CliError> {
-        let signed: Result<_, sign::SignError> =
-            self.signer.sign(subject, event, aside, self.moment.now, self.moment.rng);
-        signed.map_err(|error| CliError::Usage(format!("This cannot be signed: {error}.")))
+        let (now, rng) = (self.moment.now, self.moment.rng);
+        Ok(self.signer.sign(subject, event, aside, now, rng)?)
     }
 }
 
-/// Every document's job, without those that are there twice; the second value names these, each
-/// with the file it equals.
-pub fn doubles(jobs: Vec<Job>) -> (Vec<Job>, Vec<(std::path::PathBuf, std::path::PathBuf)>) {
-    super::without_doubles(jobs)
+fn job(path: &Path, key: String, entry: &Entry, document: Source, facts: Facts) -> Job {
+    Job {
+        path: path.to_owned(),
+        key,
+        state: entry.state,
+        parcel: Parcel {
+            item_id: entry.item_id.to_string(),
+            push: entry.push(),
+            document,
+        },
+        document: Document {
+            file: facts.name,
+            size: facts.size,
+            digest: facts.digest,
+        },
+    }
+}
+
+/// A package and the evidence statement in it, read.
+struct Packed {
+    package: Package,
+    statement: Statement,
+    body: Evidence,
+}
+
+impl Packed {
+    fn open(path: &Path) -> Result<Self, CliError> {
+        let package = package::open(path)?;
+        let statement = Statement::parse(&package.evidence.statement)
+            .map_err(|error| not_as_signed(path, &error.to_string()))?;
+        let event = Payload::decode(statement.payload())
+            .map_err(|error| not_as_signed(path, &error.to_string()))
+            .and_then(|payload| {
+                Event::from_payload(&payload)
+                    .map_err(|error| not_as_signed(path, &error.to_string()))
+            })?;
+        match event {
+            Event::Evidence(body) => Ok(Self {
+                package,
+                statement,
+                body,
+            }),
+            other => Err(not_as_signed(
+                path,
+                &format!("it is a `{}` statement", other.name()),
+            )),
+        }
+    }
+}
+
+fn not_as_signed(path: &Path, problem: &str) -> CliError {
+    CliError::file(
+        path,
+        format!("is not what its origin signed: {problem}. Ask them for it again."),
+    )
 }
 
 #[cfg(test)]
@@ -216,6 +305,7 @@ mod tests {
         metadata::Details,
         package::Source,
         sign::tests::{rng, signer},
+        submit::doubles,
     };
     use evidence_ledger::Alg;
     use jiff::civil::date;
@@ -235,7 +325,14 @@ mod tests {
 
     async fn plan(folder: &Path, described: &Described) -> Result<Job, CliError> {
         let (signer, rng) = (signer(Alg::Es256), rng());
-        let mut planner = Planner::new(&signer, Moment { now: 1_790_000_000, rng: &rng }, None);
+        let mut planner = Planner::new(
+            &signer,
+            Moment {
+                now: 1_790_000_000,
+                rng: &rng,
+            },
+            None,
+        );
         let mut journal = Journal::open(&folder.join(super::super::JOURNAL))?;
         let job = planner.own(&mut journal, described).await?;
         journal.save()?;
@@ -256,17 +353,26 @@ mod tests {
         let second = plan(folder.path(), &document).await.unwrap();
         assert_eq!(first.push(), second.push());
         set(folder.path(), &first, State::Received);
-        assert_eq!(plan(folder.path(), &document).await.unwrap().push(), first.push());
+        assert_eq!(
+            plan(folder.path(), &document).await.unwrap().push(),
+            first.push()
+        );
     }
 
     #[tokio::test]
     async fn another_document_or_one_refused_is_signed_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let first = plan(folder.path(), &described(folder.path(), "letter")).await.unwrap();
+        let first = plan(folder.path(), &described(folder.path(), "letter"))
+            .await
+            .unwrap();
         set(folder.path(), &first, State::Refused);
-        let again = plan(folder.path(), &described(folder.path(), "letter")).await.unwrap();
+        let again = plan(folder.path(), &described(folder.path(), "letter"))
+            .await
+            .unwrap();
         assert_ne!(again.push(), first.push());
-        let other = plan(folder.path(), &described(folder.path(), "another")).await.unwrap();
+        let other = plan(folder.path(), &described(folder.path(), "another"))
+            .await
+            .unwrap();
         assert_ne!(other.item_id(), again.item_id());
     }
 
@@ -276,10 +382,16 @@ mod tests {
         let mut document = described(folder.path(), "letter");
         let first = plan(folder.path(), &document).await.unwrap();
         document.details.kind = Some("care-plan".into());
-        assert_eq!(plan(folder.path(), &document).await.unwrap_err().exit(), Exit::Usage);
+        assert_eq!(
+            plan(folder.path(), &document).await.unwrap_err().exit(),
+            Exit::Usage
+        );
         // Once it is received, it is received as it was.
         set(folder.path(), &first, State::Received);
-        assert_eq!(plan(folder.path(), &document).await.unwrap().push(), first.push());
+        assert_eq!(
+            plan(folder.path(), &document).await.unwrap().push(),
+            first.push()
+        );
     }
 
     #[tokio::test]
@@ -294,7 +406,10 @@ mod tests {
         let statement = Statement::parse(&job.push().evidence.as_ref().unwrap().statement).unwrap();
         assert_eq!(statement.claims().sub, "urn:evidence:case_1");
         document.details = Details::default();
-        assert_eq!(plan(folder.path(), &document).await.unwrap_err().exit(), Exit::Usage);
+        assert_eq!(
+            plan(folder.path(), &document).await.unwrap_err().exit(),
+            Exit::Usage
+        );
     }
 
     #[tokio::test]
@@ -302,31 +417,56 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let document = described(folder.path(), "letter");
         let (origin, ours, rng) = (signer(Alg::Es256), signer(Alg::EdDsa), rng());
-        let moment = Moment { now: 1_790_000_000, rng: &rng };
-        let signed = Planner::new(&origin, moment, None).sign_only(&document).await.unwrap();
+        let moment = Moment {
+            now: 1_790_000_000,
+            rng: &rng,
+        };
+        let signed = Planner::new(&origin, moment, None)
+            .sign_only(&document)
+            .await
+            .unwrap();
         let path = folder.path().join("letter.evidence");
         package::write(&path, &signed, &Source::of_file(&document.path).unwrap()).unwrap();
 
         let planner = Planner::new(&ours, moment, None);
         let mut journal = Journal::open(&folder.path().join(super::super::JOURNAL)).unwrap();
-        let job = planner.relay(&mut journal, &path, None, date(2026, 1, 3)).unwrap();
+        let job = planner
+            .relay(&mut journal, &path, None, date(2026, 1, 3))
+            .unwrap();
         let push = job.push();
         assert_eq!(push.evidence.as_ref(), Some(&signed));
         let relay = Statement::parse(&push.relay.as_ref().unwrap().statement).unwrap();
         relay.verify(ours.key().public()).unwrap();
-        assert_eq!(planner.relay(&mut journal, &path, None, date(2026, 1, 4)).unwrap().push(), push);
+        assert_eq!(
+            planner
+                .relay(&mut journal, &path, None, date(2026, 1, 4))
+                .unwrap()
+                .push(),
+            push
+        );
 
         let whole = std::fs::read(&path).unwrap();
         let changed = [&whole[..whole.len() - 1], b"X"].concat();
         std::fs::write(&path, changed).unwrap();
-        assert_eq!(planner.relay(&mut journal, &path, None, date(2026, 1, 3)).unwrap_err().exit(), Exit::File);
+        assert_eq!(
+            planner
+                .relay(&mut journal, &path, None, date(2026, 1, 3))
+                .unwrap_err()
+                .exit(),
+            Exit::File
+        );
     }
 
     #[tokio::test]
     async fn one_document_under_two_names_is_sent_once() {
         let folder = tempfile::tempdir().unwrap();
-        let job = plan(folder.path(), &described(folder.path(), "letter")).await.unwrap();
-        let twin = Job { path: folder.path().join("copy.txt"), ..job.clone() };
+        let job = plan(folder.path(), &described(folder.path(), "letter"))
+            .await
+            .unwrap();
+        let twin = Job {
+            path: folder.path().join("copy.txt"),
+            ..job.clone()
+        };
         let (jobs, doubles) = doubles(vec![job.clone(), twin.clone()]);
         assert_eq!(jobs.len(), 1);
         assert_eq!(doubles, [(twin.path, job.path)]);

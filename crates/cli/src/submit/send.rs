@@ -9,12 +9,7 @@ use std::time::Duration;
 use evidence_wire::v1;
 use indicatif::ProgressBar;
 
-use crate::{
-    CliError, Gateway,
-    client::Backoff,
-    error::Failure,
-    package::Source,
-};
+use crate::{CliError, Gateway, client::Backoff, error::Failure, package::Source};
 
 /// Larger documents go by upload session.
 pub const STREAM_LIMIT: u64 = 4 * 1024 * 1024;
@@ -33,7 +28,10 @@ pub struct Parcel {
 /// How one parcel ended.
 #[derive(Debug)]
 pub enum Outcome {
-    Received { receipt: v1::Receipt, relay_receipt: Option<v1::Receipt> },
+    Received {
+        receipt: v1::Receipt,
+        relay_receipt: Option<v1::Receipt>,
+    },
     /// Refused, and the refusal logged where it has a receipt. Nothing of it was kept.
     Refused(v1::Refusal),
     Failed(CliError),
@@ -59,19 +57,24 @@ impl Outcome {
     /// The gateway's answer about one parcel.
     fn of(response: v1::SubmitResponse) -> Self {
         match response.outcome {
-            Some(v1::submit_response::Outcome::Receipt(receipt)) => {
-                Self::Received { receipt, relay_receipt: response.relay_receipt }
-            }
+            Some(v1::submit_response::Outcome::Receipt(receipt)) => Self::Received {
+                receipt,
+                relay_receipt: response.relay_receipt,
+            },
             Some(v1::submit_response::Outcome::Refusal(refusal)) => Self::Refused(refusal),
-            None => Self::Failed(CliError::CannotTell("The gateway answered with neither receipt nor refusal.".to_owned())),
+            None => Self::Failed(CliError::CannotTell(
+                "The gateway answered with neither receipt nor refusal.".to_owned(),
+            )),
         }
     }
 
     fn of_failure(failure: Failure) -> Self {
         match failure {
-            Failure::Refused(refused) => {
-                Self::Refused(v1::Refusal { reason: refused.reason, message: refused.message, receipt: None })
-            }
+            Failure::Refused(refused) => Self::Refused(v1::Refusal {
+                reason: refused.reason,
+                message: refused.message,
+                receipt: None,
+            }),
             failure => Self::Failed(failure.into_error(true)),
         }
     }
@@ -85,7 +88,10 @@ struct Patience<'a> {
 
 impl<'a> Patience<'a> {
     fn new(gateway: &'a Gateway) -> Self {
-        Self { gateway, backoff: gateway.backoff() }
+        Self {
+            gateway,
+            backoff: gateway.backoff(),
+        }
     }
 
     fn progress(&mut self) {
@@ -94,6 +100,10 @@ impl<'a> Patience<'a> {
 
     /// The wait before another attempt, if there is to be one.
     fn wait_after(&mut self, failure: &Failure) -> Option<Duration> {
-        if failure.may_be_tried_again() { self.backoff.next_wait() } else { None }
+        if failure.may_be_tried_again() {
+            self.backoff.next_wait()
+        } else {
+            None
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     access::ForOrganisations,
     caller::Caller,
     command::{AcknowledgeBundle, JoinItems, PullBundle},
-    event::{BundleOfficial, BundlePulled, Disclosure, EvidenceJoined, Event},
+    event::{BundleOfficial, BundlePulled, Disclosure, Event, EvidenceJoined},
     ids::{CaseId, ItemId},
     policy,
     refusal::{Reason, Refusal},
@@ -20,19 +20,37 @@ use crate::{
 };
 
 /// Makes every item that is available for the case part of it.
-pub fn join(world: &World, caller: &Caller, c: &JoinItems, now: Moment) -> Result<Outcome, Refusal> {
+pub fn join(
+    world: &World,
+    caller: &Caller,
+    c: &JoinItems,
+    now: Moment,
+) -> Result<Outcome, Refusal> {
     let case = to_pull(world, caller, &c.case, &c.purpose, now)?;
     let mut outcome = Outcome::already(&c.case);
     let held = grants::available(world, &case.claimant, &case.recipient, &c.purpose, now);
-    outcome.emitted.extend(held.into_iter().filter(|item| !item.cases.contains(&c.case)).map(|item| {
-        Emitted::stated(EvidenceJoined { item: item.id.clone(), case: c.case.clone(), evidence: item.evidence })
-    }));
+    outcome.emitted.extend(
+        held.into_iter()
+            .filter(|item| !item.cases.contains(&c.case))
+            .map(|item| {
+                Emitted::stated(EvidenceJoined {
+                    item: item.id.clone(),
+                    case: c.case.clone(),
+                    evidence: item.evidence,
+                })
+            }),
+    );
     Ok(outcome)
 }
 
 /// Makes a bundle of the case's available items. [`join`] comes first; what
 /// became available after it is in the next bundle.
-pub fn pull(world: &World, caller: &Caller, c: &PullBundle, now: Moment) -> Result<Outcome, Refusal> {
+pub fn pull(
+    world: &World,
+    caller: &Caller,
+    c: &PullBundle,
+    now: Moment,
+) -> Result<Outcome, Refusal> {
     let case = to_pull(world, caller, &c.case, &c.purpose, now)?;
     let held = grants::available(world, &case.claimant, &case.recipient, &c.purpose, now);
     let (open, withheld): (Vec<&Item>, Vec<&Item>) = held
@@ -53,30 +71,56 @@ pub fn pull(world: &World, caller: &Caller, c: &PullBundle, now: Moment) -> Resu
         items: entries(&withheld),
         official_chain: case.official_chain,
     };
-    Ok(Outcome::of(&c.id, Emitted::stated(pulled).text("actor", &c.actor)).and(Emitted::stated(official)))
+    Ok(
+        Outcome::of(&c.id, Emitted::stated(pulled).text("actor", &c.actor))
+            .and(Emitted::stated(official)),
+    )
 }
 
 /// The recipient signs that it has the bundle.
-pub fn acknowledge(world: &World, caller: &Caller, c: &AcknowledgeBundle, now: Moment) -> Result<Outcome, Refusal> {
+pub fn acknowledge(
+    world: &World,
+    caller: &Caller,
+    c: &AcknowledgeBundle,
+    now: Moment,
+) -> Result<Outcome, Refusal> {
     let Event::BundleAcknowledged(body) = c.acknowledgement.event() else {
-        return Err(Refusal::new(Reason::StatementPayloadInvalid, "This call takes a `bundle-acknowledged` statement."));
+        return Err(Refusal::new(
+            Reason::StatementPayloadInvalid,
+            "This call takes a `bundle-acknowledged` statement.",
+        ));
     };
     issued_by(&c.acknowledgement, world, caller, now)?;
-    let bundle = world.bundle(&body.bundle).filter(|row| row.is_seen_by(caller)).ok_or_else(Refusal::not_found)?;
+    let bundle = world
+        .bundle(&body.bundle)
+        .filter(|row| row.is_seen_by(caller))
+        .ok_or_else(Refusal::not_found)?;
     if c.acknowledgement.subject() != bundle.case.urn() {
-        return Err(Refusal::new(Reason::StatementWrongSubject, "The sub claim is not the bundle's case."));
+        return Err(Refusal::new(
+            Reason::StatementWrongSubject,
+            "The sub claim is not the bundle's case.",
+        ));
     }
     if body.pulled != bundle.pulled || Some(body.official) != bundle.official {
-        return Err(Refusal::new(Reason::BundleMismatch, "The entries are not those of the bundle's two statements."));
+        return Err(Refusal::new(
+            Reason::BundleMismatch,
+            "The entries are not those of the bundle's two statements.",
+        ));
     }
     if body.received_on < bundle.pulled_at.day() || body.received_on > now.day() {
         let detail = "`received_on` is not a day between the pull and today.";
         return Err(Refusal::new(Reason::StatementTimeInvalid, detail));
     }
     if bundle.acknowledged_at.is_some() {
-        return Err(Refusal::new(Reason::AlreadyExists, "The bundle has been acknowledged."));
+        return Err(Refusal::new(
+            Reason::AlreadyExists,
+            "The bundle has been acknowledged.",
+        ));
     }
-    Ok(Outcome::of(&body.bundle, Emitted::signed(&c.acknowledgement)))
+    Ok(Outcome::of(
+        &body.bundle,
+        Emitted::signed(&c.acknowledgement),
+    ))
 }
 
 pub fn acknowledgement_needs(c: &AcknowledgeBundle) -> Needs {
@@ -87,7 +131,12 @@ pub fn acknowledgement_needs(c: &AcknowledgeBundle) -> Needs {
 }
 
 /// The caller's organisation signed it, with a key that is still good.
-pub(super) fn issued_by(statement: &Verified, world: &World, caller: &Caller, now: Moment) -> Result<(), Refusal> {
+pub(super) fn issued_by(
+    statement: &Verified,
+    world: &World,
+    caller: &Caller,
+    now: Moment,
+) -> Result<(), Refusal> {
     if *statement.issuer() != caller.org {
         let detail = "The statement is another organisation's than the caller's.";
         return Err(Refusal::new(Reason::StatementWrongIssuer, detail));
@@ -104,10 +153,20 @@ fn to_pull<'w>(
     purpose: &str,
     now: Moment,
 ) -> Result<&'w Case, Refusal> {
-    let case = world.case(id).filter(|case| case.is_seen_by(caller)).ok_or_else(Refusal::not_found)?;
-    let unknown = || Refusal::new(Reason::OrganisationUnknown, "The recipient is not registered.");
+    let case = world
+        .case(id)
+        .filter(|case| case.is_seen_by(caller))
+        .ok_or_else(Refusal::not_found)?;
+    let unknown = || {
+        Refusal::new(
+            Reason::OrganisationUnknown,
+            "The recipient is not registered.",
+        )
+    };
     let recipient = world.organisation(&caller.org).ok_or_else(unknown)?;
-    policy::purposes(world)?.get(purpose)?.allows_recipient(&recipient.identifier)?;
+    policy::purposes(world)?
+        .get(purpose)?
+        .allows_recipient(&recipient.identifier)?;
     if case.assessment_type != purpose {
         let detail = format!("The case is for the purpose `{}`.", case.assessment_type);
         return Err(Refusal::new(Reason::GrantDoesNotCoverPurpose, detail));
@@ -117,16 +176,24 @@ fn to_pull<'w>(
         grants::covers_recipient(grant, &case.recipient)?;
         grants::covers_purpose(grant, purpose)
     };
-    let mut others = world.all::<Grant>().into_iter().filter(|grant| grant.claimant == case.claimant);
+    let mut others = world
+        .all::<Grant>()
+        .into_iter()
+        .filter(|grant| grant.claimant == case.claimant);
     if !others.any(|grant| lets(grant).is_ok()) {
         // The grant that the case was opened under says why.
-        world.grant(&case.grant).map_or_else(|| Err(Refusal::not_found()), lets)?;
+        world
+            .grant(&case.grant)
+            .map_or_else(|| Err(Refusal::not_found()), lets)?;
     }
     Ok(case)
 }
 
 fn entries(items: &[&Item]) -> BTreeMap<ItemId, Digest> {
-    items.iter().map(|item| (item.id.clone(), item.evidence)).collect()
+    items
+        .iter()
+        .map(|item| (item.id.clone(), item.evidence))
+        .collect()
 }
 
 #[cfg(test)]

@@ -17,7 +17,12 @@ use crate::{
 pub const OWN_WORDS_LIMIT: u64 = 64 * 1024;
 
 /// Logs that the claimant, or someone who acts for them, reads an item.
-pub fn view_item(world: &World, caller: &Caller, c: &ViewItem, now: Moment) -> Result<Outcome, Refusal> {
+pub fn view_item(
+    world: &World,
+    caller: &Caller,
+    c: &ViewItem,
+    now: Moment,
+) -> Result<Outcome, Refusal> {
     let acting = (&c.claimant, c.representation.as_ref());
     let view = view(world, caller, acting, Scope::ReadEvidence, now)?;
     access::readable_by_claimant(shown_item(world, &view, &c.item)?)?;
@@ -32,19 +37,35 @@ pub fn view_item(world: &World, caller: &Caller, c: &ViewItem, now: Moment) -> R
 }
 
 /// Takes the claimant's own words, as evidence like any other.
-pub fn add_statement(world: &World, caller: &Caller, c: &AddStatement, now: Moment) -> Result<Outcome, Refusal> {
+pub fn add_statement(
+    world: &World,
+    caller: &Caller,
+    c: &AddStatement,
+    now: Moment,
+) -> Result<Outcome, Refusal> {
     let acting = (&c.claimant, c.representation.as_ref());
     let view = view(world, caller, acting, Scope::AddStatements, now)?;
-    let grant = world.grant(&c.grant).filter(|grant| grant.claimant == *view.claimant());
+    let grant = world
+        .grant(&c.grant)
+        .filter(|grant| grant.claimant == *view.claimant());
     grants::live(grant.ok_or_else(Refusal::not_found)?, now)?;
     if c.size == 0 {
-        return Err(Refusal::new(Reason::DocumentEmpty, "The statement has no words."));
+        return Err(Refusal::new(
+            Reason::DocumentEmpty,
+            "The statement has no words.",
+        ));
     }
     if c.size > OWN_WORDS_LIMIT {
-        return Err(Refusal::new(Reason::DocumentTooLarge, "The statement is over 64 KiB."));
+        return Err(Refusal::new(
+            Reason::DocumentTooLarge,
+            "The statement is over 64 KiB.",
+        ));
     }
     if world.item(&c.item).is_some() {
-        return Err(Refusal::new(Reason::ItemIdTaken, "There is an item with this id."));
+        return Err(Refusal::new(
+            Reason::ItemIdTaken,
+            "There is an item with this id.",
+        ));
     }
     let stated = OwnStatement {
         item: c.item.clone(),
@@ -55,20 +76,38 @@ pub fn add_statement(world: &World, caller: &Caller, c: &AddStatement, now: Mome
         digest: c.digest,
         representation: c.representation.clone(),
     };
-    Ok(Outcome::of(&c.item, Emitted::stated(stated).text("title", &c.title)))
+    Ok(Outcome::of(
+        &c.item,
+        Emitted::stated(stated).text("title", &c.title),
+    ))
 }
 
 /// Puts the claimant's note on an item. It may be on one that was taken back:
 /// what was wrong in it may have been read.
-pub fn add_note(world: &World, caller: &Caller, c: &AddNote, now: Moment) -> Result<Outcome, Refusal> {
+pub fn add_note(
+    world: &World,
+    caller: &Caller,
+    c: &AddNote,
+    now: Moment,
+) -> Result<Outcome, Refusal> {
     let acting = (&c.claimant, c.representation.as_ref());
     let view = view(world, caller, acting, Scope::AddStatements, now)?;
     let item = shown_item(world, &view, &c.item)?;
     if item.state == ItemState::Erased {
-        return Err(Refusal::new(Reason::ItemNotAvailable, "The item has been erased."));
+        return Err(Refusal::new(
+            Reason::ItemNotAvailable,
+            "The item has been erased.",
+        ));
     }
-    let added = NoteAdded { note: c.id.clone(), item: c.item.clone(), by: caller.org.clone() };
-    Ok(Outcome::of(&c.id, Emitted::stated(added).text("text", &c.text)))
+    let added = NoteAdded {
+        note: c.id.clone(),
+        item: c.item.clone(),
+        by: caller.org.clone(),
+    };
+    Ok(Outcome::of(
+        &c.id,
+        Emitted::stated(added).text("text", &c.text),
+    ))
 }
 
 /// States something that the claimant needs done differently.
@@ -80,9 +119,15 @@ pub fn state_adjustment(
 ) -> Result<Outcome, Refusal> {
     let acting = (&c.claimant, c.representation.as_ref());
     view(world, caller, acting, Scope::AddStatements, now)?;
-    let stated =
-        AdjustmentStated { adjustment: c.id.clone(), claimant: c.claimant.clone(), by: caller.org.clone() };
-    Ok(Outcome::of(&c.id, Emitted::stated(stated).text("text", &c.text)))
+    let stated = AdjustmentStated {
+        adjustment: c.id.clone(),
+        claimant: c.claimant.clone(),
+        by: caller.org.clone(),
+    };
+    Ok(Outcome::of(
+        &c.id,
+        Emitted::stated(stated).text("text", &c.text),
+    ))
 }
 
 fn view(
@@ -93,7 +138,14 @@ fn view(
     now: Moment,
 ) -> Result<ClaimantView, Refusal> {
     let named = representation.and_then(|id| world.representation(id));
-    access::claimant_view(caller, world.claimant(claimant), representation, named, scope, now)
+    access::claimant_view(
+        caller,
+        world.claimant(claimant),
+        representation,
+        named,
+        scope,
+        now,
+    )
 }
 
 fn shown_item<'w>(world: &'w World, view: &ClaimantView, id: &ItemId) -> Result<&'w Item, Refusal> {

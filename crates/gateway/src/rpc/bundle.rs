@@ -58,11 +58,11 @@ impl BundleService for Bundles {
             caller: caller.clone(),
             idempotency: None,
         };
-        let done = self.app.run(call, AcknowledgeBundle { acknowledgement }).await?;
-        let bundle = rows::row::<Bundle>(&self.app, &caller, &done.resource).await?;
+        let command = AcknowledgeBundle { acknowledgement };
+        let (bundle, receipt) = rows::changed::<Bundle>(&self.app, call, command).await?;
         Ok(Response::new(v1::BundleResponse {
             bundle: Some(wire::bundle(&bundle)),
-            receipt: rows::receipt(&done),
+            receipt,
         }))
     }
 

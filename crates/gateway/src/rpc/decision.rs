@@ -43,11 +43,10 @@ impl DecisionService for Decisions {
             caller: caller.clone(),
             idempotency: None,
         };
-        let done = self.app.run(call, command).await?;
-        let row = rows::row::<Decision>(&self.app, &caller, &done.resource).await?;
+        let (row, receipt) = rows::changed::<Decision>(&self.app, call, command).await?;
         Ok(Response::new(v1::DecisionResponse {
             decision: Some(self.show(&caller, &row).await?),
-            receipt: rows::receipt(&done),
+            receipt,
         }))
     }
 
@@ -56,7 +55,9 @@ impl DecisionService for Decisions {
         request: Request<v1::GetDecisionRequest>,
     ) -> Result<Response<v1::Decision>, Status> {
         let caller = self.app.caller(&request)?;
-        let row = self.decision(&caller, &request.get_ref().decision_id).await?;
+        let row = self
+            .decision(&caller, &request.get_ref().decision_id)
+            .await?;
         Ok(Response::new(self.show(&caller, &row).await?))
     }
 
@@ -66,11 +67,14 @@ impl DecisionService for Decisions {
         request: Request<v1::GetUsesRequest>,
     ) -> Result<Response<v1::GetUsesResponse>, Status> {
         let caller = self.app.caller(&request)?;
-        let row = self.decision(&caller, &request.get_ref().decision_id).await?;
+        let row = self
+            .decision(&caller, &request.get_ref().decision_id)
+            .await?;
         let items = rows::rows::<Item>(&self.app, &caller, row.uses.keys()).await?;
         let entries = items.iter().map(|item| item.entry).chain([row.entry]);
         let texts = rows::texts(&self.app, entries).await?;
-        let names = rows::names(&self.app, &caller, items.iter().map(|item| &item.discloser)).await?;
+        let names =
+            rows::names(&self.app, &caller, items.iter().map(|item| &item.discloser)).await?;
         Ok(Response::new(v1::GetUsesResponse {
             uses: quotable(&row, &items, &texts, &names),
         }))
@@ -90,7 +94,12 @@ impl Decisions {
         let none = Aside::new();
         let record = texts.get(&row.entry).unwrap_or(&none);
         let official = row.official_entry.and_then(|entry| texts.get(&entry));
-        Ok(wire::decision(row, Some(&bundle), record, official.unwrap_or(&none)))
+        Ok(wire::decision(
+            row,
+            Some(&bundle),
+            record,
+            official.unwrap_or(&none),
+        ))
     }
 }
 
@@ -104,7 +113,13 @@ fn quotable(
     let of = |entry: u64| texts.get(&entry).unwrap_or(&none);
     let sentence = |item: &Item, how| {
         let reason = wire::reason(of(row.entry), &item.id);
-        wire::sentence(how, item, of(item.entry), &names.of(&item.discloser), &reason)
+        wire::sentence(
+            how,
+            item,
+            of(item.entry),
+            &names.of(&item.discloser),
+            &reason,
+        )
     };
     let found = |id: &ItemId| items.iter().find(|item| item.id == *id);
     row.uses
@@ -117,3 +132,6 @@ fn quotable(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,9 @@ pub struct EvidenceRpc {
 
 impl EvidenceRpc {
     pub fn new(app: App) -> Self {
-        Self { intake: Intake::new(app) }
+        Self {
+            intake: Intake::new(app),
+        }
     }
 }
 
@@ -46,7 +48,10 @@ impl EvidenceService for EvidenceRpc {
         let caller = self.intake.app.caller(&request)?;
         let push = request.into_inner().push.unwrap_or_default();
         match self.check(&caller, &push).await {
-            Ok(()) => Ok(Response::new(v1::ValidateResponse { acceptable: true, ..v1::ValidateResponse::default() })),
+            Ok(()) => Ok(Response::new(v1::ValidateResponse {
+                acceptable: true,
+                ..v1::ValidateResponse::default()
+            })),
             Err(Fault::Refused(refusal)) => Ok(Response::new(v1::ValidateResponse {
                 acceptable: false,
                 reason: refusal.reason.code().to_owned(),
@@ -61,13 +66,22 @@ impl EvidenceService for EvidenceRpc {
         request: Request<Streaming<v1::SubmitRequest>>,
     ) -> Result<Response<submit::Answers>, Status> {
         let caller = self.intake.app.caller(&request)?;
-        Ok(Response::new(submit::serve(self.intake.clone(), caller, request.into_inner())))
+        Ok(Response::new(submit::serve(
+            self.intake.clone(),
+            caller,
+            request.into_inner(),
+        )))
     }
 
-    async fn start_upload(&self, request: Request<v1::StartUploadRequest>) -> Result<Response<v1::Upload>, Status> {
+    async fn start_upload(
+        &self,
+        request: Request<v1::StartUploadRequest>,
+    ) -> Result<Response<v1::Upload>, Status> {
         let caller = self.intake.app.caller(&request)?;
         let push = request.into_inner().push.unwrap_or_default();
-        Ok(Response::new(upload::start(&self.intake, &caller, &push).await?))
+        Ok(Response::new(
+            upload::start(&self.intake, &caller, &push).await?,
+        ))
     }
 
     async fn send_upload(
@@ -75,12 +89,19 @@ impl EvidenceService for EvidenceRpc {
         request: Request<Streaming<v1::SendUploadRequest>>,
     ) -> Result<Response<v1::Upload>, Status> {
         let caller = self.intake.app.caller(&request)?;
-        Ok(Response::new(upload::send(&self.intake, &caller, request.into_inner()).await?))
+        Ok(Response::new(
+            upload::send(&self.intake, &caller, request.into_inner()).await?,
+        ))
     }
 
-    async fn query_upload(&self, request: Request<v1::QueryUploadRequest>) -> Result<Response<v1::Upload>, Status> {
+    async fn query_upload(
+        &self,
+        request: Request<v1::QueryUploadRequest>,
+    ) -> Result<Response<v1::Upload>, Status> {
         let caller = self.intake.app.caller(&request)?;
-        Ok(Response::new(upload::query(&self.intake, &caller, &request.into_inner().upload_id).await?))
+        Ok(Response::new(
+            upload::query(&self.intake, &caller, &request.into_inner().upload_id).await?,
+        ))
     }
 
     async fn complete_upload(
@@ -88,7 +109,9 @@ impl EvidenceService for EvidenceRpc {
         request: Request<v1::CompleteUploadRequest>,
     ) -> Result<Response<v1::SubmitResponse>, Status> {
         let caller = self.intake.app.caller(&request)?;
-        Ok(Response::new(upload::complete(&self.intake, &caller, &request.into_inner().upload_id).await?))
+        Ok(Response::new(
+            upload::complete(&self.intake, &caller, &request.into_inner().upload_id).await?,
+        ))
     }
 
     async fn withdraw_item(
@@ -110,14 +133,26 @@ impl EvidenceService for EvidenceRpc {
         let signed = wire::declaration(&request.into_inner()).map_err(|e| error::refused(&e))?;
         let declaration = verified(&self.intake.app, &caller, signed).await?;
         // The statement's own digest is the key under which a second call finds the first.
-        let call = Call { caller: caller.clone(), idempotency: None };
-        let done = self.intake.app.run(call, DeclareDisclosure { declaration }).await?;
+        let call = Call {
+            caller: caller.clone(),
+            idempotency: None,
+        };
+        let done = self
+            .intake
+            .app
+            .run(call, DeclareDisclosure { declaration })
+            .await?;
         self.changed(&caller, &done).await
     }
 
-    async fn get_item(&self, request: Request<v1::GetItemRequest>) -> Result<Response<v1::Item>, Status> {
+    async fn get_item(
+        &self,
+        request: Request<v1::GetItemRequest>,
+    ) -> Result<Response<v1::Item>, Status> {
         let caller = self.intake.app.caller(&request)?;
-        Ok(Response::new(self.item(&caller, &request.into_inner().item_id).await?))
+        Ok(Response::new(
+            self.item(&caller, &request.into_inner().item_id).await?,
+        ))
     }
 
     async fn list_items(
@@ -128,15 +163,29 @@ impl EvidenceService for EvidenceRpc {
         let body = request.into_inner();
         let app = &self.intake.app;
         let by = self.owner(&caller, &body).await?;
-        let listed = app.store.list::<Item>(by, page(body.page_size, body.page_token)?).await;
+        let listed = app
+            .store
+            .list::<Item>(by, page(body.page_size, body.page_token)?)
+            .await;
         let listed = listed.map_err(|e| error::store(&e))?;
-        let in_case = |item: &Item| body.case_id.is_empty() || item.cases.iter().any(|case| case.as_str() == body.case_id);
-        let rows = listed.rows.into_iter().filter_map(|row| row.open(&caller).ok()).filter(in_case);
+        let in_case = |item: &Item| {
+            body.case_id.is_empty() || item.cases.iter().any(|case| case.as_str() == body.case_id)
+        };
+        let rows = listed
+            .rows
+            .into_iter()
+            .filter_map(|row| row.open(&caller).ok())
+            .filter(in_case);
         let rows: Vec<Item> = rows.collect();
         let mut asides = texts(app, rows.iter().map(|row| row.entry)).await?;
-        let items = rows.iter().map(|row| wire::item(row, asides.remove(&row.entry).unwrap_or_default()));
+        let items = rows
+            .iter()
+            .map(|row| wire::item(row, asides.remove(&row.entry).unwrap_or_default()));
         let next_page_token = listed.next.unwrap_or_default();
-        Ok(Response::new(v1::ListItemsResponse { items: items.collect(), next_page_token }))
+        Ok(Response::new(v1::ListItemsResponse {
+            items: items.collect(),
+            next_page_token,
+        }))
     }
 }
 
@@ -148,15 +197,25 @@ impl EvidenceRpc {
     }
 
     /// The item that a command changed, with the receipt.
-    async fn changed(&self, caller: &Caller, done: &Done) -> Result<Response<v1::ItemResponse>, Status> {
+    async fn changed(
+        &self,
+        caller: &Caller,
+        done: &Done,
+    ) -> Result<Response<v1::ItemResponse>, Status> {
         let item = Some(self.item(caller, &done.resource).await?);
-        Ok(Response::new(v1::ItemResponse { item, receipt: receipt(done) }))
+        Ok(Response::new(v1::ItemResponse {
+            item,
+            receipt: receipt(done),
+        }))
     }
 
     async fn item(&self, caller: &Caller, id: &str) -> Result<v1::Item, Status> {
         let row: Item = row(&self.intake.app, caller, id).await?;
         let mut asides = texts(&self.intake.app, [row.entry]).await?;
-        Ok(wire::item(&row, asides.remove(&row.entry).unwrap_or_default()))
+        Ok(wire::item(
+            &row,
+            asides.remove(&row.entry).unwrap_or_default(),
+        ))
     }
 
     /// Whose rows to list. A filter names what the caller may know of.
@@ -175,3 +234,6 @@ impl EvidenceRpc {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use evidence_domain::{
-    Caller, Role,
-    command::{AddCertificate, RegisterOrganisation},
-    ids::OrgId,
-};
+use evidence_domain::{Caller, Role, command::RegisterOrganisation, ids::OrgId};
 use evidence_ledger::sha256;
 use evidence_store::seal::Rng;
 use jiff::Timestamp;
@@ -28,7 +24,7 @@ use crate::{
 pub(super) struct Fixture {
     pub app: App,
     pub operator: Caller,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Fixture {
@@ -50,12 +46,18 @@ impl Fixture {
         let (store, org) = boot::init(&config, &clock, &operator, Arc::clone(&rng))
             .await
             .unwrap();
-        let (journal, _) = Journal::start(store.clone(), clock.clone(), CancellationToken::new());
+        let (stop, failed) = (CancellationToken::new(), CancellationToken::new());
+        let (journal, _) = Journal::start(store.clone(), clock.clone(), stop, failed);
         Self {
             app: App::new(store, journal, clock, Limits::default(), rng),
             operator: caller(org, &[Role::Operator]),
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// The document store's folder.
+    pub fn documents(&self) -> std::path::PathBuf {
+        self.folder.path().join("documents")
     }
 
     /// A registered organisation with these roles.
@@ -67,11 +69,7 @@ impl Fixture {
             name: format!("Organisation {}", caller.org),
             roles: caller.roles.clone(),
         };
-        let certificate = AddCertificate {
-            organisation: caller.org.clone(),
-            fingerprint: sha256(caller.org.as_str().as_bytes()),
-        };
-        let commands = vec![registration.into(), certificate.into()];
+        let commands = vec![registration.into()];
         boot::run(&self.app.store, &self.app.clock, commands)
             .await
             .unwrap();

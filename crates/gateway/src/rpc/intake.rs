@@ -68,19 +68,36 @@ pub(super) struct Proven {
     pub claimant: ClaimantId,
 }
 
+impl Parsed {
+    /// By which the same push is found again.
+    pub fn content(&self) -> Digest {
+        self.signed.evidence.content()
+    }
+}
+
 impl Intake {
     pub fn new(app: App) -> Self {
-        Self { app, issuers: Arc::default(), claimants: Arc::default() }
+        Self {
+            app,
+            issuers: Arc::default(),
+            claimants: Arc::default(),
+        }
     }
 
     /// Reads a push, as far as that takes nothing but the push.
     pub fn parse(&self, push: &v1::Push) -> Result<Parsed, Refusal> {
         if push.request_id.len() > KEY_LIMIT {
-            return Err(Refusal::field("push.request_id", format!("must be at most {KEY_LIMIT} bytes")));
+            return Err(Refusal::field(
+                "push.request_id",
+                format!("must be at most {KEY_LIMIT} bytes"),
+            ));
         }
         let signed = wire::push(push)?;
         let Event::Evidence(body) = signed.evidence.event().clone() else {
-            return Err(Refusal::new(Reason::StatementPayloadInvalid, "This is not an evidence statement."));
+            return Err(Refusal::new(
+                Reason::StatementPayloadInvalid,
+                "This is not an evidence statement.",
+            ));
         };
         let limit = self.app.limits.max_document_bytes;
         if body.size > limit {
@@ -88,13 +105,23 @@ impl Intake {
             return Err(Refusal::new(Reason::DocumentTooLarge, detail));
         }
         let digest = signed.evidence.statement().entry();
-        Ok(Parsed { signed, body, digest, key: push.request_id.clone() })
+        Ok(Parsed {
+            signed,
+            body,
+            digest,
+            key: push.request_id.clone(),
+        })
     }
 
     /// Verifies the signatures and finds whose evidence it is.
     pub async fn verify(&self, caller: &Caller, parsed: Parsed) -> Result<Proven, Fault> {
         // Before anything is answered from memory: receipts are for who could have made the push.
-        let sender = parsed.signed.relay.as_ref().unwrap_or(&parsed.signed.evidence).issuer();
+        let sender = parsed
+            .signed
+            .relay
+            .as_ref()
+            .unwrap_or(&parsed.signed.evidence)
+            .issuer();
         if *sender != caller.org {
             let detail = "Another organisation than the caller has signed this.";
             return Err(Refusal::new(Reason::StatementWrongIssuer, detail).into());
@@ -106,19 +133,30 @@ impl Intake {
         };
         let claimant = self.claimant(&parsed.body.grant).await?;
         let (body, digest, key) = (parsed.body, parsed.digest, parsed.key);
-        Ok(Proven { evidence, relay, body, digest, key, claimant })
+        Ok(Proven {
+            evidence,
+            relay,
+            body,
+            digest,
+            key,
+            claimant,
+        })
     }
 
     /// The receipts of the same push, if it was made before.
     pub async fn replay(&self, push: &Proven) -> Result<Option<Done>, Fault> {
-        Ok(self.app.store.replay(&push.digest).await?)
+        Ok(self.app.store.replay(&push.evidence.content()).await?)
     }
 
     /// Decides a push on a snapshot, as far as that can be told before its bytes come. It is decided
     /// again, under the lock, when they have come.
     pub async fn foresee(&self, caller: &Caller, push: &Proven) -> Result<(), Fault> {
         let command = Command::Push(push.command(None));
-        let world = self.app.store.world(command.needs().key(&caller.org)).await?;
+        let world = self
+            .app
+            .store
+            .world(command.needs().key(&caller.org))
+            .await?;
         decide(&world, caller, &command, self.app.now())?;
         Ok(())
     }
@@ -141,12 +179,22 @@ impl Intake {
     }
 
     /// States and logs a refusal.
-    pub async fn refuse(&self, caller: &Caller, refusal: &Refusal, statement: Digest) -> Result<v1::Refusal, Status> {
+    pub async fn refuse(
+        &self,
+        caller: &Caller,
+        refusal: &Refusal,
+        statement: Digest,
+    ) -> Result<v1::Refusal, Status> {
         let id = RefusalId::from_random(self.app.random());
         let submission = Submission {
             caller: caller.clone(),
             idempotency: None,
-            command: Refuse { id, reason: refusal.reason, statement }.into(),
+            command: Refuse {
+                id,
+                reason: refusal.reason,
+                statement,
+            }
+            .into(),
             attachments: Attachments::default(),
         };
         let done = self.app.submit(submission).await?;
@@ -166,7 +214,11 @@ impl Intake {
             Fault::Failed(status) | Fault::Unknown(status) => return Err(status),
         };
         let outcome = Some(v1::submit_response::Outcome::Refusal(refusal));
-        Ok(v1::SubmitResponse { item_id: item, outcome, relay_receipt: None })
+        Ok(v1::SubmitResponse {
+            item_id: item,
+            outcome,
+            relay_receipt: None,
+        })
     }
 
     /// A refusal as the status of a call, stated and logged all the same.
@@ -187,7 +239,11 @@ impl Intake {
         {
             return Ok(verified);
         }
-        let world = self.app.store.world(Needs::default().key(signed.issuer())).await?;
+        let world = self
+            .app
+            .store
+            .world(Needs::default().key(signed.issuer()))
+            .await?;
         let issuer = world.organisation(signed.issuer());
         if let Some(row) = issuer {
             put(&self.issuers, row.id.clone(), Arc::new(row.clone()));
@@ -208,11 +264,18 @@ impl Intake {
 
 impl Proven {
     fn command(&self, received: Option<Received>) -> Push {
-        Push { evidence: self.evidence.clone(), relay: self.relay.clone(), received }
+        Push {
+            evidence: self.evidence.clone(),
+            relay: self.relay.clone(),
+            received,
+        }
     }
 
     fn idempotency(&self) -> Option<Idempotency> {
-        (!self.key.is_empty()).then(|| Idempotency { key: self.key.clone(), fingerprint: self.digest })
+        (!self.key.is_empty()).then(|| Idempotency {
+            key: self.key.clone(),
+            fingerprint: self.digest,
+        })
     }
 }
 
@@ -220,13 +283,22 @@ impl Proven {
 pub(super) fn accepted(done: &Done) -> v1::SubmitResponse {
     v1::SubmitResponse {
         item_id: done.resource.clone(),
-        outcome: done.receipt().map(|issued| v1::submit_response::Outcome::Receipt(receipt(issued, done.replay))),
-        relay_receipt: done.receipts.get(1).map(|issued| receipt(issued, done.replay)),
+        outcome: done
+            .receipt()
+            .map(|issued| v1::submit_response::Outcome::Receipt(receipt(issued, done.replay))),
+        relay_receipt: done
+            .receipts
+            .get(1)
+            .map(|issued| receipt(issued, done.replay)),
     }
 }
 
 fn get<K: Hash + Eq, V: Clone>(memory: &Mutex<HashMap<K, V>>, key: &K) -> Option<V> {
-    memory.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    memory
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(key)
+        .cloned()
 }
 
 fn put<K: Hash + Eq, V>(memory: &Mutex<HashMap<K, V>>, key: K, value: V) {
@@ -254,7 +326,9 @@ impl From<SubmitError> for Fault {
         match error {
             SubmitError::Refused(refusal) => Self::Refused(refusal),
             error @ SubmitError::UnknownOutcome => Self::Unknown(error.into()),
-            error @ (SubmitError::Unavailable | SubmitError::Internal) => Self::Failed(error.into()),
+            error @ (SubmitError::Unavailable | SubmitError::Internal) => {
+                Self::Failed(error.into())
+            }
         }
     }
 }

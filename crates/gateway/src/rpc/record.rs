@@ -84,8 +84,7 @@ impl RecordService for Records {
         let (viewer, item, from) = asked;
         let view = self.view(&caller, &viewer, Scope::ReadEvidence).await?;
         let row = self.guarded::<Item>(item.as_str()).await?;
-        let (row, permit) =
-            document_for_claimant(&view, row).map_err(|e| error::refused(&e))?;
+        let (row, permit) = document_for_claimant(&view, row).map_err(|e| error::refused(&e))?;
         if from > row.size {
             let beyond = Refusal::field("from_offset", "is beyond the item's end");
             return Err(error::refused(&beyond));
@@ -103,7 +102,11 @@ impl RecordService for Records {
             idempotency: None,
         };
         self.app.run(call, command).await?;
-        Ok(Response::new(Box::pin(bytes(self.app.clone(), permit, from))))
+        Ok(Response::new(Box::pin(bytes(
+            self.app.clone(),
+            permit,
+            from,
+        ))))
     }
 
     async fn add_statement(
@@ -168,7 +171,9 @@ impl RecordService for Records {
         let row = self.own::<Adjustment>(&view, &done.resource).await?;
         let texts = rows::texts(&self.app, [row.entry]).await?;
         Ok(Response::new(v1::AdjustmentResponse {
-            adjustment: texts.get(&row.entry).map(|text| wire::adjustment(&row, text)),
+            adjustment: texts
+                .get(&row.entry)
+                .map(|text| wire::adjustment(&row, text)),
             receipt: rows::receipt(&done),
         }))
     }
@@ -188,8 +193,15 @@ impl Records {
         let world = world.map_err(|e| error::store(&e))?;
         let claimant = world.claimant(&viewer.claimant);
         let named = representation.and_then(|id| world.representation(id));
-        claimant_view(caller, claimant, representation, named, scope, self.app.now())
-            .map_err(|e| error::refused(&e))
+        claimant_view(
+            caller,
+            claimant,
+            representation,
+            named,
+            scope,
+            self.app.now(),
+        )
+        .map_err(|e| error::refused(&e))
     }
 
     async fn guarded<R: Row>(&self, key: &str) -> Result<Guarded<R>, Status> {
@@ -207,7 +219,9 @@ impl Records {
     /// The claimant's words, sealed under a key of their own.
     async fn sealed(&self, command: &AddStatement, words: &[u8]) -> Result<NewDocument, Status> {
         let store = &self.app.store;
-        let key = store.new_document_key(&command.claimant, &command.item).await;
+        let key = store
+            .new_document_key(&command.claimant, &command.item)
+            .await;
         let (key, wrapped_key) = key.map_err(|e| error::store(&e))?;
         let document = DocumentId::from_random(self.app.random());
         let inline = seal_inline(document.as_str(), &key, words, self.app.rng());
@@ -249,3 +263,6 @@ fn bytes(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

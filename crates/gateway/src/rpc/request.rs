@@ -18,11 +18,8 @@ use evidence_wire::{
 };
 use tonic::{Response, Status};
 
-use super::rows::{every, page, parsed, receipt, row, texts};
+use super::rows::{changed, every, page, parsed, row, texts};
 use crate::{app::App, error};
-
-/// Rows in one page, at most: with their texts they still fit one message.
-const PAGE_LIMIT: usize = 50;
 
 pub struct Requests {
     pub app: App,
@@ -37,16 +34,12 @@ impl RequestService for Requests {
         request: tonic::Request<v1::OpenCaseRequest>,
     ) -> Result<Response<v1::CaseResponse>, Status> {
         let (call, body) = self.app.enter(request, |body| &body.request_id)?;
-        let caller = call.caller.clone();
         let id = CaseId::from_random(self.app.random());
         let seed = || Digest::from(self.app.random::<32>());
         let command = wire::open_case(&body, id, seed(), seed()).map_err(|e| error::refused(&e))?;
-        let done = self.app.run(call, command).await?;
-        let row = row::<Case>(&self.app, &caller, &done.resource).await?;
-        Ok(Response::new(v1::CaseResponse {
-            case: self.cases(&[row]).await?.pop(),
-            receipt: receipt(&done),
-        }))
+        let (row, receipt) = changed::<Case>(&self.app, call, command).await?;
+        let case = self.cases(&[row]).await?.pop();
+        Ok(Response::new(v1::CaseResponse { case, receipt }))
     }
 
     async fn get_case(
@@ -186,12 +179,9 @@ impl Requests {
         let (call, body) = self.app.enter(request, key)?;
         let caller = call.caller.clone();
         let command = parse(&body).map_err(|e| error::refused(&e))?;
-        let done = self.app.run(call, command).await?;
-        let row = row::<Request>(&self.app, &caller, &done.resource).await?;
-        Ok(Response::new(v1::RequestResponse {
-            request: self.requests(&caller, &[row]).await?.pop(),
-            receipt: receipt(&done),
-        }))
+        let (row, receipt) = changed::<Request>(&self.app, call, command).await?;
+        let request = self.requests(&caller, &[row]).await?.pop();
+        Ok(Response::new(v1::RequestResponse { request, receipt }))
     }
 
     /// A page of the rows that the caller may see, and the token of the next.
@@ -199,11 +189,8 @@ impl Requests {
         &self,
         caller: &Caller,
         by: By,
-        mut page: Page,
+        page: Page,
     ) -> Result<(Vec<R>, String), Status> {
-        if page.size == 0 || page.size > PAGE_LIMIT {
-            page.size = PAGE_LIMIT;
-        }
         let found = self.app.store.list::<R>(by, page).await;
         let Listed { rows, next } = found.map_err(|e| error::store(&e))?;
         let seen = rows.into_iter().filter_map(|row| row.open(caller).ok());

@@ -39,7 +39,11 @@ pub(super) fn parsed<T: FromStr<Err: Display>>(field: &str, text: &str) -> Resul
 pub(super) fn page(size: i32, token: String) -> Result<Page, Status> {
     let refusal = |_| error::refused(&Refusal::field("page_size", "must not be negative"));
     let size = usize::try_from(size).map_err(refusal)?;
-    let size = if size == 0 { PAGE_ROWS } else { size.min(PAGE_ROWS_LIMIT) };
+    let size = if size == 0 {
+        PAGE_ROWS
+    } else {
+        size.min(PAGE_ROWS_LIMIT)
+    };
     Ok(Page { size, token })
 }
 
@@ -67,7 +71,11 @@ pub(super) async fn row<R: Row + ForOrganisations>(
     caller: &Caller,
     key: &str,
 ) -> Result<R, Status> {
-    let found = app.store.get::<R>(key).await.map_err(|e| error::store(&e))?;
+    let found = app
+        .store
+        .get::<R>(key)
+        .await
+        .map_err(|e| error::store(&e))?;
     let found = found.ok_or_else(Refusal::not_found);
     found
         .and_then(|row| row.open(caller))
@@ -83,7 +91,10 @@ pub(super) async fn rows<R: Row + ForOrganisations>(
     let keys: Vec<String> = keys.into_iter().map(|key| key.to_string()).collect();
     let found = app.store.get_many::<R>(&keys).await;
     let found = found.map_err(|e| error::store(&e))?;
-    Ok(found.into_iter().filter_map(|row| row.open(caller).ok()).collect())
+    Ok(found
+        .into_iter()
+        .filter_map(|row| row.open(caller).ok())
+        .collect())
 }
 
 /// Every row of a kind that is somebody's, in the order in which they were made.
@@ -111,7 +122,10 @@ pub(super) async fn texts(
     entries: impl IntoIterator<Item = u64>,
 ) -> Result<BTreeMap<u64, Aside>, Status> {
     let entries: Vec<u64> = entries.into_iter().collect();
-    app.store.asides(&entries).await.map_err(|e| error::store(&e))
+    app.store
+        .asides(&entries)
+        .await
+        .map_err(|e| error::store(&e))
 }
 
 /// Receipts by entry, statements included.
@@ -121,7 +135,10 @@ pub(super) async fn receipts(
 ) -> Result<BTreeMap<Digest, v1::Receipt>, Status> {
     let issued = app.store.receipts(entries).await;
     let issued = issued.map_err(|e| error::store(&e))?;
-    Ok(issued.iter().map(|each| (each.entry, common::receipt(each, false))).collect())
+    Ok(issued
+        .iter()
+        .map(|each| (each.entry, common::receipt(each, false)))
+        .collect())
 }
 
 /// The organisations' names.

@@ -5,11 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use evidence_domain::{
-    Caller, Reason, Refusal,
-    command::Received,
-    ids::DocumentId,
-};
+use evidence_domain::{Caller, Reason, Refusal, command::Received, ids::DocumentId};
 use evidence_ledger::sha256;
 use evidence_store::{
     Attachments, NewDocument, StoreError,
@@ -37,10 +33,19 @@ pub(super) type Answers = ReceiverStream<Result<v1::SubmitResponse, Status>>;
 
 /// Serves one stream. It ends with its last item; when the gateway drains, or the client goes
 /// away, with the item under way.
-pub(super) fn serve(intake: Intake, caller: Caller, inbound: Streaming<v1::SubmitRequest>) -> Answers {
+pub(super) fn serve(
+    intake: Intake,
+    caller: Caller,
+    inbound: Streaming<v1::SubmitRequest>,
+) -> Answers {
     let (answers, stream) = mpsc::channel(IN_FLIGHT as usize);
     let in_flight = Arc::new(Semaphore::new(IN_FLIGHT as usize));
-    let session = Session { intake, caller, answers, in_flight };
+    let session = Session {
+        intake,
+        caller,
+        answers,
+        in_flight,
+    };
     tokio::spawn(session.run(inbound).in_current_span());
     ReceiverStream::new(stream)
 }
@@ -92,13 +97,25 @@ impl Session {
         }
     }
 
-    async fn item(&self, push: &v1::Push, inbound: &mut Streaming<v1::SubmitRequest>) -> Result<(), Status> {
+    async fn item(
+        &self,
+        push: &v1::Push,
+        inbound: &mut Streaming<v1::SubmitRequest>,
+    ) -> Result<(), Status> {
         let (item, digest, taken) = match self.intake.parse(push) {
-            Err(refusal) => (String::new(), wire::push_digest(push), Err(Stop::Skip(refusal.into()))),
+            Err(refusal) => (
+                String::new(),
+                wire::push_digest(push),
+                Err(Stop::Skip(refusal.into())),
+            ),
             Ok(parsed) => {
                 let (item, digest) = (parsed.body.item.to_string(), parsed.digest);
                 let small = parsed.body.size <= INLINE_MAX as u64;
-                let taken = if small { self.small(parsed, inbound).await } else { self.large(parsed, inbound).await };
+                let taken = if small {
+                    self.small(parsed, inbound).await
+                } else {
+                    self.large(parsed, inbound).await
+                };
                 (item, digest, taken)
             }
         };
@@ -111,7 +128,10 @@ impl Session {
             }
             Err(Stop::Gone(status)) => return Err(status),
         };
-        let answer = self.intake.answer_fault(&self.caller, item, digest, fault).await?;
+        let answer = self
+            .intake
+            .answer_fault(&self.caller, item, digest, fault)
+            .await?;
         self.answer(Ok(answer)).await;
         match end {
             Some(status) => Err(status),
@@ -121,7 +141,11 @@ impl Session {
 
     /// Reads a document that is kept in the database, and leaves the rest to a task of its own: the
     /// journal decides, once.
-    async fn small(&self, parsed: Parsed, inbound: &mut Streaming<v1::SubmitRequest>) -> Result<(), Stop> {
+    async fn small(
+        &self,
+        parsed: Parsed,
+        inbound: &mut Streaming<v1::SubmitRequest>,
+    ) -> Result<(), Stop> {
         let size = usize::try_from(parsed.body.size).expect("a small document's size");
         let mut document = Vec::with_capacity(size);
         while let Piece::Bytes(bytes) = self.piece(inbound).await? {
@@ -135,20 +159,36 @@ impl Session {
             let (item, digest) = (parsed.body.item.to_string(), parsed.digest);
             match session.commit_small(parsed, &document).await {
                 Ok(answer) => Ok(answer),
-                Err(fault) => session.intake.answer_fault(&session.caller, item, digest, fault).await,
+                Err(fault) => {
+                    session
+                        .intake
+                        .answer_fault(&session.caller, item, digest, fault)
+                        .await
+                }
             }
         })
         .await;
         Ok(())
     }
 
-    async fn commit_small(&self, parsed: Parsed, document: &[u8]) -> Result<v1::SubmitResponse, Fault> {
+    async fn commit_small(
+        &self,
+        parsed: Parsed,
+        document: &[u8],
+    ) -> Result<v1::SubmitResponse, Fault> {
         let push = self.intake.verify(&self.caller, parsed).await?;
         let app = &self.intake.app;
         let id = DocumentId::from_random(app.random());
-        let (key, wrapped_key) = app.store.new_document_key(&push.claimant, &push.body.item).await?;
-        let sealed = seal_inline(id.as_str(), &key, document, app.rng()).map_err(StoreError::from)?;
-        let received = Received { size: document.len() as u64, digest: sha256(document) };
+        let (key, wrapped_key) = app
+            .store
+            .new_document_key(&push.claimant, &push.body.item)
+            .await?;
+        let sealed =
+            seal_inline(id.as_str(), &key, document, app.rng()).map_err(StoreError::from)?;
+        let received = Received {
+            size: document.len() as u64,
+            digest: sha256(document),
+        };
         let document = NewDocument {
             item: push.body.item.clone(),
             document: id,
@@ -156,13 +196,25 @@ impl Session {
             size: received.size,
             inline: Some(sealed),
         };
-        let attachments = Attachments { document: Some(document), ..Attachments::default() };
-        Ok(accepted(&self.intake.submit(&self.caller, &push, received, attachments).await?))
+        let attachments = Attachments {
+            document: Some(document),
+            ..Attachments::default()
+        };
+        Ok(accepted(
+            &self
+                .intake
+                .submit(&self.caller, &push, received, attachments)
+                .await?,
+        ))
     }
 
     /// Writes a document to the document store as it comes. All that can be checked is checked
     /// before the first byte is taken.
-    async fn large(&self, parsed: Parsed, inbound: &mut Streaming<v1::SubmitRequest>) -> Result<(), Stop> {
+    async fn large(
+        &self,
+        parsed: Parsed,
+        inbound: &mut Streaming<v1::SubmitRequest>,
+    ) -> Result<(), Stop> {
         let push = self.intake.verify(&self.caller, parsed).await?;
         if let Some(done) = self.intake.replay(&push).await? {
             self.answer(Ok(accepted(&done))).await;
@@ -171,7 +223,10 @@ impl Session {
         self.intake.foresee(&self.caller, &push).await?;
         let store = &self.intake.app.store;
         let document = DocumentId::from_random(self.intake.app.random());
-        let (key, wrapped_key) = store.new_document_key(&push.claimant, &push.body.item).await.map_err(Fault::from)?;
+        let (key, wrapped_key) = store
+            .new_document_key(&push.claimant, &push.body.item)
+            .await
+            .map_err(Fault::from)?;
         let writer = PartWriter::start(store.documents().clone(), document.as_str(), key);
         let written = match self.write(writer, push.body.size, inbound).await {
             Ok(written) => written,
@@ -181,7 +236,12 @@ impl Session {
             }
         };
         let session = self.clone();
-        self.settle(async move { session.commit_large(push, document, wrapped_key, written).await }).await;
+        self.settle(async move {
+            session
+                .commit_large(push, document, wrapped_key, written)
+                .await
+        })
+        .await;
         Ok(())
     }
 
@@ -196,9 +256,17 @@ impl Session {
             if writer.offset() + bytes.len() as u64 > size {
                 return Err(Stop::Skip(too_long(size).into()));
             }
-            writer.push(&bytes, rng).await.map_err(StoreError::from).map_err(Fault::from)?;
+            writer
+                .push(&bytes, rng)
+                .await
+                .map_err(StoreError::from)
+                .map_err(Fault::from)?;
         }
-        Ok(writer.finish(rng).await.map_err(StoreError::from).map_err(Fault::from)?)
+        Ok(writer
+            .finish(rng)
+            .await
+            .map_err(StoreError::from)
+            .map_err(Fault::from)?)
     }
 
     async fn commit_large(
@@ -208,7 +276,10 @@ impl Session {
         wrapped_key: Vec<u8>,
         written: Written,
     ) -> Result<v1::SubmitResponse, Status> {
-        let received = Received { size: written.size, digest: written.sha256.into() };
+        let received = Received {
+            size: written.size,
+            digest: written.sha256.into(),
+        };
         let new = NewDocument {
             item: push.body.item.clone(),
             document: document.clone(),
@@ -216,8 +287,14 @@ impl Session {
             size: written.size,
             inline: None,
         };
-        let attachments = Attachments { document: Some(new), ..Attachments::default() };
-        let outcome = self.intake.submit(&self.caller, &push, received, attachments).await;
+        let attachments = Attachments {
+            document: Some(new),
+            ..Attachments::default()
+        };
+        let outcome = self
+            .intake
+            .submit(&self.caller, &push, received, attachments)
+            .await;
         let kept = match &outcome {
             // The earlier push brought its own copy.
             Ok(done) => !done.replay,
@@ -230,14 +307,23 @@ impl Session {
         match outcome {
             Ok(done) => Ok(accepted(&done)),
             Err(fault) => {
-                self.intake.answer_fault(&self.caller, push.body.item.to_string(), push.digest, fault).await
+                self.intake
+                    .answer_fault(&self.caller, push.body.item.to_string(), push.digest, fault)
+                    .await
             }
         }
     }
 
     /// Deletes what was written for nothing. What cannot be deleted now is swept later.
     async fn discard(&self, document: &DocumentId) {
-        if let Err(error) = self.intake.app.store.documents().delete_all(document.as_str()).await {
+        if let Err(error) = self
+            .intake
+            .app
+            .store
+            .documents()
+            .delete_all(document.as_str())
+            .await
+        {
             tracing::warn!(%error, "parts of a refused document are left to the sweep");
         }
     }
@@ -249,7 +335,9 @@ impl Session {
                 Ok(Piece::Bytes(_)) => {}
                 Ok(Piece::End) => return Ok(()),
                 Err(Stop::End(refusal)) => return Err(error::refused(&refusal)),
-                Err(Stop::Gone(status) | Stop::Skip(Fault::Failed(status) | Fault::Unknown(status))) => return Err(status),
+                Err(
+                    Stop::Gone(status) | Stop::Skip(Fault::Failed(status) | Fault::Unknown(status)),
+                ) => return Err(status),
                 Err(Stop::Skip(Fault::Refused(refusal))) => return Err(error::refused(&refusal)),
             }
         }
@@ -257,20 +345,30 @@ impl Session {
 
     /// The next piece of the item under way.
     async fn piece(&self, inbound: &mut Streaming<v1::SubmitRequest>) -> Result<Piece, Stop> {
-        let Ok(message) = timeout(self.intake.app.limits.stream_idle(), inbound.message()).await else {
-            return Err(Stop::End(Refusal::new(Reason::UploadStalled, "The item stopped coming.")));
+        let Ok(message) = timeout(self.intake.app.limits.stream_idle(), inbound.message()).await
+        else {
+            return Err(Stop::End(Refusal::new(
+                Reason::UploadStalled,
+                "The item stopped coming.",
+            )));
         };
         match message.map_err(Stop::Gone)?.map(|message| message.part) {
             Some(Some(Part::Chunk(bytes))) => Ok(Piece::Bytes(bytes)),
             Some(Some(Part::End(_))) => Ok(Piece::End),
-            Some(Some(Part::Begin(_)) | None) => Err(Stop::End(protocol("An item ends with `end`."))),
+            Some(Some(Part::Begin(_)) | None) => {
+                Err(Stop::End(protocol("An item ends with `end`.")))
+            }
             None => Err(Stop::End(protocol("The stream ended within an item."))),
         }
     }
 
     /// Waits for a place, then lets `outcome` come about while the stream is read on.
-    async fn settle(&self, outcome: impl Future<Output = Result<v1::SubmitResponse, Status>> + Send + 'static) {
-        let place: Result<OwnedSemaphorePermit, _> = Arc::clone(&self.in_flight).acquire_owned().await;
+    async fn settle(
+        &self,
+        outcome: impl Future<Output = Result<v1::SubmitResponse, Status>> + Send + 'static,
+    ) {
+        let place: Result<OwnedSemaphorePermit, _> =
+            Arc::clone(&self.in_flight).acquire_owned().await;
         let place = place.expect("the semaphore is never closed");
         let session = self.clone();
         let settled = async move {
@@ -291,7 +389,10 @@ fn protocol(detail: &str) -> Refusal {
 }
 
 fn too_long(size: u64) -> Refusal {
-    Refusal::new(Reason::SizeMismatch, format!("More came than the {size} bytes that were signed for."))
+    Refusal::new(
+        Reason::SizeMismatch,
+        format!("More came than the {size} bytes that were signed for."),
+    )
 }
 
 impl From<Fault> for Stop {

@@ -7,7 +7,9 @@ use evidence_domain::{
     command::Received,
     ids::{DocumentId, ItemId, UploadId},
 };
-use evidence_store::{Attachments, Done, NewDocument, StoreError, Upload, UploadWriter, documents::DocumentError};
+use evidence_store::{
+    Attachments, Done, NewDocument, StoreError, Upload, UploadWriter, documents::DocumentError,
+};
 use evidence_wire::{evidence as wire, v1};
 use prost::Message as _;
 use tokio::time::timeout;
@@ -23,10 +25,18 @@ use crate::error;
 const LIFE_SECONDS: i64 = 3 * 24 * 60 * 60;
 
 /// All the checks that need no bytes. The same statement again finds the upload there is.
-pub(super) async fn start(intake: &Intake, caller: &Caller, push: &v1::Push) -> Result<v1::Upload, Status> {
+pub(super) async fn start(
+    intake: &Intake,
+    caller: &Caller,
+    push: &v1::Push,
+) -> Result<v1::Upload, Status> {
     let parsed = match intake.parse(push) {
         Ok(parsed) => parsed,
-        Err(refusal) => return Err(intake.status(caller, wire::push_digest(push), refusal.into()).await),
+        Err(refusal) => {
+            return Err(intake
+                .status(caller, wire::push_digest(push), refusal.into())
+                .await);
+        }
     };
     let digest = parsed.digest;
     match try_start(intake, caller, push, parsed).await {
@@ -35,18 +45,30 @@ pub(super) async fn start(intake: &Intake, caller: &Caller, push: &v1::Push) -> 
     }
 }
 
-async fn try_start(intake: &Intake, caller: &Caller, push: &v1::Push, parsed: Parsed) -> Result<Upload, Fault> {
+async fn try_start(
+    intake: &Intake,
+    caller: &Caller,
+    push: &v1::Push,
+    parsed: Parsed,
+) -> Result<Upload, Fault> {
     let proven = intake.verify(caller, parsed).await?;
     // Whose receipts are there already needs only complete it.
     let completed = intake.replay(&proven).await?.is_some();
     if !completed {
         intake.foresee(caller, &proven).await?;
         if proven.body.size == 0 {
-            return Err(Refusal::new(Reason::DocumentEmpty, "The statement is about a document of no bytes.").into());
+            return Err(Refusal::new(
+                Reason::DocumentEmpty,
+                "The statement is about a document of no bytes.",
+            )
+            .into());
         }
     }
     let app = &intake.app;
-    let (_, wrapped_key) = app.store.new_document_key(&proven.claimant, &proven.body.item).await?;
+    let (_, wrapped_key) = app
+        .store
+        .new_document_key(&proven.claimant, &proven.body.item)
+        .await?;
     let upload = Upload {
         id: UploadId::from_random(app.random()),
         org: caller.org.clone(),
@@ -70,15 +92,27 @@ pub(super) async fn send(
     mut inbound: Streaming<v1::SendUploadRequest>,
 ) -> Result<v1::Upload, Status> {
     let first = piece(intake, &mut inbound).await?;
-    let first = first.ok_or_else(|| refused(Reason::StreamProtocol, "The first message names the upload."))?;
+    let first = first.ok_or_else(|| {
+        refused(
+            Reason::StreamProtocol,
+            "The first message names the upload.",
+        )
+    })?;
     let upload = find(intake, caller, &first.upload_id).await?;
     let upload = extend(intake, upload).await?;
     let store = &intake.app.store;
     if upload.completed {
-        return if first.offset == upload.size { held(intake, &upload).await } else { Err(elsewhere(upload.size)) };
+        return if first.offset == upload.size {
+            held(intake, &upload).await
+        } else {
+            Err(elsewhere(upload.size))
+        };
     }
     let item = item(&upload).map_err(|e| error::store(&e))?;
-    let mut writer = store.upload_writer(&upload, &item).await.map_err(|e| error::store(&e))?;
+    let mut writer = store
+        .upload_writer(&upload, &item)
+        .await
+        .map_err(|e| error::store(&e))?;
     if first.offset != writer.offset() {
         return Err(elsewhere(writer.offset()));
     }
@@ -89,18 +123,31 @@ pub(super) async fn send(
     held(intake, &upload).await
 }
 
-pub(super) async fn query(intake: &Intake, caller: &Caller, id: &str) -> Result<v1::Upload, Status> {
+pub(super) async fn query(
+    intake: &Intake,
+    caller: &Caller,
+    id: &str,
+) -> Result<v1::Upload, Status> {
     let upload = find(intake, caller, id).await?;
     held(intake, &upload).await
 }
 
 /// Reads what came back, and takes the push through the journal. Again: the same receipt.
-pub(super) async fn complete(intake: &Intake, caller: &Caller, id: &str) -> Result<v1::SubmitResponse, Status> {
+pub(super) async fn complete(
+    intake: &Intake,
+    caller: &Caller,
+    id: &str,
+) -> Result<v1::SubmitResponse, Status> {
     let upload = find(intake, caller, id).await?;
     // It must not be swept while its bytes are read.
     let upload = extend(intake, upload).await?;
     if !upload.completed {
-        let offset = intake.app.store.upload_offset(&upload).await.map_err(|e| error::store(&e))?;
+        let offset = intake
+            .app
+            .store
+            .upload_offset(&upload)
+            .await
+            .map_err(|e| error::store(&e))?;
         if offset < upload.size {
             let detail = format!("The gateway holds {offset} of {} bytes.", upload.size);
             return Err(refused(Reason::UploadIncomplete, &detail));
@@ -110,24 +157,35 @@ pub(super) async fn complete(intake: &Intake, caller: &Caller, id: &str) -> Resu
         Ok(done) => Ok(accepted(&done)),
         Err(fault) => {
             if matches!(fault, Fault::Refused(_)) {
-                intake.app.store.drop_upload(&upload).await.map_err(|e| error::store(&e))?;
+                intake
+                    .app
+                    .store
+                    .drop_upload(&upload)
+                    .await
+                    .map_err(|e| error::store(&e))?;
             }
             let item = item(&upload).map_err(|e| error::store(&e))?;
-            intake.answer_fault(caller, item.to_string(), upload.entry, fault).await
+            intake
+                .answer_fault(caller, item.to_string(), upload.entry, fault)
+                .await
         }
     }
 }
 
 async fn try_complete(intake: &Intake, caller: &Caller, upload: &Upload) -> Result<Done, Fault> {
     let store = &intake.app.store;
+    let parsed = intake.parse(&pushed(upload)?)?;
     if upload.completed
-        && let Some(done) = store.replay(&upload.entry).await?
+        && let Some(done) = store.replay(&parsed.content()).await?
     {
         return Ok(done);
     }
-    let proven: Proven = intake.verify(caller, intake.parse(&pushed(upload)?)?).await?;
+    let proven: Proven = intake.verify(caller, parsed).await?;
     let item = proven.body.item.clone();
-    let received = Received { size: upload.size, digest: store.upload_digest(upload, &item).await? };
+    let received = Received {
+        size: upload.size,
+        digest: store.upload_digest(upload, &item).await?,
+    };
     let document = NewDocument {
         item,
         document: upload.document.clone(),
@@ -140,7 +198,9 @@ async fn try_complete(intake: &Intake, caller: &Caller, upload: &Upload) -> Resu
         finished_upload: Some(upload.id.clone()),
         ..Attachments::default()
     };
-    let done = intake.submit(caller, &proven, received, attachments).await?;
+    let done = intake
+        .submit(caller, &proven, received, attachments)
+        .await?;
     if done.replay {
         store.close_upload(upload).await?;
     }
@@ -150,20 +210,49 @@ async fn try_complete(intake: &Intake, caller: &Caller, upload: &Upload) -> Resu
 /// The upload, if it is the caller's and has not been swept.
 async fn find(intake: &Intake, caller: &Caller, id: &str) -> Result<Upload, Status> {
     let id: UploadId = parsed("upload_id", id)?;
-    let found = intake.app.store.upload(&id).await.map_err(|e| error::store(&e))?;
-    found.filter(|upload| upload.org == caller.org).ok_or_else(absent)
+    let found = intake
+        .app
+        .store
+        .upload(&id)
+        .await
+        .map_err(|e| error::store(&e))?;
+    found
+        .filter(|upload| upload.org == caller.org)
+        .ok_or_else(absent)
 }
 
 async fn extend(intake: &Intake, upload: Upload) -> Result<Upload, Status> {
     let expires_at = expiry(intake.app.now());
-    let there = intake.app.store.extend_upload(&upload.id, expires_at).await.map_err(|e| error::store(&e))?;
-    if there { Ok(Upload { expires_at, ..upload }) } else { Err(absent()) }
+    let there = intake
+        .app
+        .store
+        .extend_upload(&upload.id, expires_at)
+        .await
+        .map_err(|e| error::store(&e))?;
+    if there {
+        Ok(Upload {
+            expires_at,
+            ..upload
+        })
+    } else {
+        Err(absent())
+    }
 }
 
 /// What is held, as the caller is told.
 async fn held(intake: &Intake, upload: &Upload) -> Result<v1::Upload, Status> {
-    let offset = intake.app.store.upload_offset(upload).await.map_err(|e| error::store(&e))?;
-    Ok(wire::upload(&upload.id, offset, upload.size, upload.expires_at))
+    let offset = intake
+        .app
+        .store
+        .upload_offset(upload)
+        .await
+        .map_err(|e| error::store(&e))?;
+    Ok(wire::upload(
+        &upload.id,
+        offset,
+        upload.size,
+        upload.expires_at,
+    ))
 }
 
 /// The next message, unless it is too long in coming. What is held stays.
@@ -179,12 +268,14 @@ async fn piece(
 
 async fn write(writer: &mut UploadWriter, chunk: &Bytes, size: u64) -> Result<(), Status> {
     writer.push(chunk).await.map_err(|error| match error {
-        DocumentError::OutOfRange { .. } => {
-            refused(Reason::SizeMismatch, &format!("More came than the {size} bytes that were signed for."))
-        }
-        DocumentError::AlreadyExists { .. } => {
-            refused(Reason::UploadOffsetWrong, "Another connection has sent these bytes.")
-        }
+        DocumentError::OutOfRange { .. } => refused(
+            Reason::SizeMismatch,
+            &format!("More came than the {size} bytes that were signed for."),
+        ),
+        DocumentError::AlreadyExists { .. } => refused(
+            Reason::UploadOffsetWrong,
+            "Another connection has sent these bytes.",
+        ),
         error => error::store(&error.into()),
     })
 }
@@ -203,7 +294,11 @@ fn item(upload: &Upload) -> Result<ItemId, StoreError> {
 }
 
 fn corrupt(upload: &Upload, error: &impl ToString) -> StoreError {
-    StoreError::Corrupt(format!("`{}` cannot be read: {}", upload.id, error.to_string()))
+    StoreError::Corrupt(format!(
+        "`{}` cannot be read: {}",
+        upload.id,
+        error.to_string()
+    ))
 }
 
 fn expiry(now: Moment) -> Moment {
@@ -211,7 +306,10 @@ fn expiry(now: Moment) -> Moment {
 }
 
 fn elsewhere(offset: u64) -> Status {
-    refused(Reason::UploadOffsetWrong, &format!("The gateway holds {offset} bytes."))
+    refused(
+        Reason::UploadOffsetWrong,
+        &format!("The gateway holds {offset} bytes."),
+    )
 }
 
 fn refused(reason: Reason, detail: &str) -> Status {

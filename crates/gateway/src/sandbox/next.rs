@@ -32,7 +32,7 @@ pub fn text(folder: &Folder, facts: &Facts, files: Option<&Path>, clock: &Clock)
             evidence(
                 folder,
                 HOSPITAL,
-                &format!("submit {files} --grant {grant} --kind clinical-letter --written-on {written} --profession doctor"),
+                &format!("evidence submit {files} --grant {grant} --kind clinical-letter --written-on {written} --profession doctor"),
             ),
         ),
         (

@@ -137,10 +137,14 @@ async fn register(
     Ok(id)
 }
 
+/// Makes a key and keeps both halves, the public one as hex of its COSE_Key.
 fn new_signing_key(folder: &Folder, member: &Member, alg: Alg, rng: &Rng) -> anyhow::Result<SigningKey> {
     let pkcs8 = SigningKey::generate_pkcs8(alg, rng)?;
     write(&folder.of(member, "signing-key.der"), &pkcs8)?;
-    Ok(SigningKey::from_pkcs8(alg, &pkcs8, rng)?)
+    let key = SigningKey::from_pkcs8(alg, &pkcs8, rng)?;
+    let public = data_encoding::HEXLOWER.encode(&key.public().to_cose_key());
+    write(&folder.of(member, "signing-key.pub"), public.as_bytes())?;
+    Ok(key)
 }
 
 fn first_grant(facts: &Facts, now: Moment) -> v1::CreateGrantRequest {

@@ -92,7 +92,13 @@ fn each_use_reads_as_a_sentence_to_the_claimant() {
 
 #[test]
 fn an_item_without_texts_is_named_by_kind_and_date() {
-    let said = sentence(Use::Considered, &item(), &Aside::new(), "Anytown Hospital", "");
+    let said = sentence(
+        Use::Considered,
+        &item(),
+        &Aside::new(),
+        "Anytown Hospital",
+        "",
+    );
     assert_eq!(
         said,
         "We considered the clinical letter, written by Anytown Hospital on 3 March 2026."
@@ -120,7 +126,10 @@ fn own_words_are_what_you_told_us() {
 fn the_recipient_sees_both_parts_and_which_is_withheld() {
     let row = row();
     let withheld = ItemId::from_random([9; 16]);
-    let official = texts(&[(&format!("reason/{withheld}"), "Not about this"), ("salt", "00")]);
+    let official = texts(&[
+        (&format!("reason/{withheld}"), "Not about this"),
+        ("salt", "00"),
+    ]);
     let shown = decision(&row, None, &Aside::new(), &official);
     let uses: BTreeMap<_, _> = shown
         .uses
@@ -130,7 +139,11 @@ fn the_recipient_sees_both_parts_and_which_is_withheld() {
     let open = item().id;
     assert_eq!(
         uses,
-        [(open.as_str(), (false, "")), (withheld.as_str(), (true, "Not about this"))].into()
+        [
+            (open.as_str(), (false, "")),
+            (withheld.as_str(), (true, "Not about this"))
+        ]
+        .into()
     );
     assert_eq!(shown.outcome, "partly-favourable");
 }
@@ -143,10 +156,16 @@ fn a_record_needs_its_salt_and_a_statement() {
         official_salt: vec![1; 32],
         ..v1::RecordDecisionRequest::default()
     };
-    assert_eq!(record(&salted).expect_err("no statement").fields[0].field, "decision");
+    assert_eq!(
+        record(&salted).expect_err("no statement").fields[0].field,
+        "decision"
+    );
     let junk = v1::RecordDecisionRequest {
         decision: Some(v1::SignedStatement::default()),
         ..salted
     };
-    assert_eq!(record(&junk).expect_err("no CBOR").reason, Reason::StatementMalformed);
+    assert_eq!(
+        record(&junk).expect_err("no CBOR").reason,
+        Reason::StatementMalformed
+    );
 }

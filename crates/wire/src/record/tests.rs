@@ -8,17 +8,21 @@ use evidence_domain::{
 use super::*;
 use crate::decision::tests::{item as held, row as decided, texts as aside};
 
-fn viewer_of(claimant: &ClaimantId) -> Option<v1::Viewer> {
-    Some(v1::Viewer {
+fn viewer_of(claimant: &ClaimantId) -> v1::Viewer {
+    v1::Viewer {
         claimant_id: claimant.to_string(),
         representation_id: String::new(),
-    })
+    }
 }
 
 fn names() -> Names {
     let mut names = Names::default();
-    names.0.insert(OrgId::from_random([4; 16]), "Anytown Hospital".to_owned());
-    names.0.insert(OrgId::from_random([5; 16]), "The Department".to_owned());
+    names
+        .0
+        .insert(OrgId::from_random([4; 16]), "Anytown Hospital".to_owned());
+    names
+        .0
+        .insert(OrgId::from_random([5; 16]), "The Department".to_owned());
     names
 }
 
@@ -73,12 +77,18 @@ fn an_item_says_who_it_is_from() {
     let opened = aside(&[("title", "Pain clinic review")]);
     let shown = item(&held(), &opened, &names(), None, Vec::new());
     assert_eq!(shown.from_name, "Anytown Hospital");
-    assert_eq!((shown.title.as_str(), shown.written_on.as_str()), ("Pain clinic review", "2026-03-03"));
+    assert_eq!(
+        (shown.title.as_str(), shown.written_on.as_str()),
+        ("Pain clinic review", "2026-03-03")
+    );
     let own = Item {
         kind: OWN_WORDS.to_owned(),
         ..held()
     };
-    assert_eq!(item(&own, &opened, &names(), None, Vec::new()).from_name, "The claimant");
+    assert_eq!(
+        item(&own, &opened, &names(), None, Vec::new()).from_name,
+        "The claimant"
+    );
     let relayed = Item {
         intermediary: Some(OrgId::from_random([5; 16])),
         ..held()
@@ -105,10 +115,17 @@ fn an_access_names_the_person_who_looked() {
     };
     let shown = access(&row, &aside(&[("actor", "A. Officer")]), &names(), "");
     assert_eq!(
-        (shown.organisation_name.as_str(), shown.actor.as_str(), shown.action.as_str()),
+        (
+            shown.organisation_name.as_str(),
+            shown.actor.as_str(),
+            shown.action.as_str()
+        ),
         ("The Department", "A. Officer", "pulled")
     );
-    assert_eq!(access(&row, &Aside::new(), &names(), "Kim Ahmed").actor, "Kim Ahmed");
+    assert_eq!(
+        access(&row, &Aside::new(), &names(), "Kim Ahmed").actor,
+        "Kim Ahmed"
+    );
 }
 
 #[test]
@@ -124,7 +141,10 @@ fn a_decision_shows_nothing_of_its_official_part() {
     assert_eq!(used.reason, "It is recent");
     assert!(used.sentence.ends_with("Our reason: It is recent."));
     let shown = decision(&row, &names(), vec![used], None);
-    assert_eq!((shown.decided_by_name.as_str(), shown.uses.len()), ("The Department", 1));
+    assert_eq!(
+        (shown.decided_by_name.as_str(), shown.uses.len()),
+        ("The Department", 1)
+    );
     let withheld = row.official_uses.keys().next().expect("there is one");
     assert!(!format!("{shown:?}").contains(withheld.as_str()));
 }
@@ -133,7 +153,7 @@ fn a_decision_shows_nothing_of_its_official_part() {
 fn own_words_are_read_with_their_size_and_digest() {
     let claimant = ClaimantId::from_random([2; 16]);
     let body = v1::AddStatementRequest {
-        viewer: viewer_of(&claimant),
+        viewer: Some(viewer_of(&claimant)),
         grant_id: GrantId::from_random([3; 16]).to_string(),
         title: "A bad day".to_owned(),
         text: "Ŵ".to_owned(),
@@ -141,7 +161,10 @@ fn own_words_are_read_with_their_size_and_digest() {
     };
     let id = ItemId::from_random([1; 16]);
     let command = add_statement(&body, id.clone()).expect("well-formed");
-    assert_eq!((command.item, command.claimant, command.size), (id.clone(), claimant, 2));
+    assert_eq!(
+        (command.item, command.claimant, command.size),
+        (id.clone(), claimant, 2)
+    );
     assert_eq!(command.digest, sha256("Ŵ".as_bytes()));
     let long = v1::AddStatementRequest {
         text: "x".repeat(64 * 1024 + 1),
@@ -166,7 +189,10 @@ fn every_call_names_its_viewer() {
         viewer(None).expect_err("empty"),
     ];
     for refusal in refusals {
-        assert_eq!((refusal.reason, refusal.fields[0].field.as_str()), (Reason::InvalidField, "viewer"));
+        assert_eq!(
+            (refusal.reason, refusal.fields[0].field.as_str()),
+            (Reason::InvalidField, "viewer")
+        );
     }
     let wrong = v1::Viewer {
         claimant_id: "org_1".to_owned(),

@@ -18,11 +18,16 @@ struct Authority {
 impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "authority");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
-        Self { certificate, issuer: Issuer::new(params, key) }
+        Self {
+            certificate,
+            issuer: Issuer::new(params, key),
+        }
     }
 
     fn leaf(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
@@ -37,13 +42,18 @@ async fn door(server: &Authority, clients: &Authority) -> u16 {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(clients.certificate.der().clone()).unwrap();
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .build()
+        .unwrap();
     let (certificate, key) = server.leaf("gateway.test");
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
         .unwrap()
         .with_client_cert_verifier(verifier)
-        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec()];
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -83,7 +93,9 @@ fn config(folder: &tempfile::TempDir, port: u16, ca: &Authority, client: &Author
 async fn call(config: &Config) -> Exit {
     let gateway = Gateway::new(config, Arc::new(rng())).unwrap();
     let called = gateway
-        .read(v1::ListLogKeysRequest {}, |gateway, request| async move { gateway.ledger().list_log_keys(request).await })
+        .read(v1::ListLogKeysRequest {}, |gateway, request| async move {
+            gateway.ledger().list_log_keys(request).await
+        })
         .await;
     called.expect_err("nobody answers").exit()
 }
@@ -93,20 +105,44 @@ async fn a_certificate_that_either_side_does_not_accept_is_told_from_a_broken_li
     let folder = tempfile::tempdir().unwrap();
     let (ours, theirs) = (Authority::new(), Authority::new());
     let port = door(&ours, &ours).await;
-    assert_eq!(call(&config(&folder, port, &theirs, &ours)).await, Exit::NotAuthenticated, "theirs to us");
-    assert_eq!(call(&config(&folder, port, &ours, &theirs)).await, Exit::NotAuthenticated, "ours to them");
-    assert_eq!(call(&config(&folder, port, &ours, &ours)).await, Exit::Unreachable, "the line broke");
+    assert_eq!(
+        call(&config(&folder, port, &theirs, &ours)).await,
+        Exit::NotAuthenticated,
+        "theirs to us"
+    );
+    assert_eq!(
+        call(&config(&folder, port, &ours, &theirs)).await,
+        Exit::NotAuthenticated,
+        "ours to them"
+    );
+    assert_eq!(
+        call(&config(&folder, port, &ours, &ours)).await,
+        Exit::Unreachable,
+        "the line broke"
+    );
 }
 
 #[tokio::test]
 async fn a_port_that_nobody_listens_on_is_unreachable_even_for_a_change() {
     let folder = tempfile::tempdir().unwrap();
     let ours = Authority::new();
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let gateway = Gateway::new(&config(&folder, port, &ours, &ours), Arc::new(rng())).unwrap();
     let body = v1::WithdrawGrantRequest::default();
-    let called = gateway.change(body, |gateway, r| async move { gateway.consent().withdraw_grant(r).await }).await;
-    assert_eq!(called.expect_err("nobody listens").exit(), Exit::Unreachable);
+    let called = gateway
+        .change(body, |gateway, r| async move {
+            gateway.consent().withdraw_grant(r).await
+        })
+        .await;
+    assert_eq!(
+        called.expect_err("nobody listens").exit(),
+        Exit::Unreachable
+    );
 }
 
 #[test]
@@ -116,7 +152,9 @@ fn an_endpoint_without_tls_is_refused() {
     for endpoint in ["http://127.0.0.1:1", "gateway.example", "https://", ""] {
         let mut config = config(&folder, 1, &ours, &ours);
         config.endpoint = endpoint.to_owned();
-        let refused = Gateway::new(&config, Arc::new(rng())).map(drop).unwrap_err();
+        let refused = Gateway::new(&config, Arc::new(rng()))
+            .map(drop)
+            .unwrap_err();
         assert_eq!(refused.exit(), Exit::Usage, "{endpoint}");
     }
 }

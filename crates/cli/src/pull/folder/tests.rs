@@ -6,7 +6,8 @@ use evidence_domain::{
     ids::{BundleId, CaseId, ItemId, OrgId},
 };
 use evidence_ledger::{
-    Alg, ChainHead, Claims, Frontier, Payload, Salt, SigningKey, Statement, encode_receipt, seal_batch, sha256,
+    Alg, ChainHead, Claims, Frontier, Payload, Salt, SigningKey, Statement, encode_receipt,
+    seal_batch, sha256,
 };
 
 use super::*;
@@ -40,12 +41,26 @@ fn stated(event: impl Into<Event>, key: &SigningKey) -> Statement {
         aside: None,
         body: event.body().unwrap(),
     };
-    let claims = Claims { iss: "urn:evidence:log".into(), sub: "urn:evidence:case".into(), iat: NOW };
-    Statement::sign(&typ(event.name()), &claims, &payload.encode().unwrap(), key, &rng()).unwrap()
+    let claims = Claims {
+        iss: "urn:evidence:log".into(),
+        sub: "urn:evidence:case".into(),
+        iat: NOW,
+    };
+    Statement::sign(
+        &typ(event.name()),
+        &claims,
+        &payload.encode().unwrap(),
+        key,
+        &rng(),
+    )
+    .unwrap()
 }
 
 fn chain_head(chain: ChainHead) -> v1::ChainHead {
-    v1::ChainHead { count: chain.count, head: chain.head.as_bytes().to_vec() }
+    v1::ChainHead {
+        count: chain.count,
+        head: chain.head.as_bytes().to_vec(),
+    }
 }
 
 impl Pulled {
@@ -53,7 +68,9 @@ impl Pulled {
         let (discloser, statement_key, receipt_key) = (signer(Alg::Es256), key(), key());
         let body = evidence(DOCUMENT);
         let item = body.item.clone();
-        let made = discloser.sign(&body.grant.urn(), body, texts(), NOW, &rng()).unwrap();
+        let made = discloser
+            .sign(&body.grant.urn(), body, texts(), NOW, &rng())
+            .unwrap();
         let entry = crate::sign::entry(&made);
         let (bundle, case) = (BundleId::from_random([5; 16]), CaseId::from_random([6; 16]));
         let chain = ChainHead::seed(sha256(b"seed")).fold(&entry);
@@ -66,13 +83,25 @@ impl Pulled {
             items: [(item.clone(), entry)].into(),
             chain,
         };
-        let official =
-            BundleOfficial { bundle: bundle.clone(), case: case.clone(), items: BTreeMap::new(), official_chain };
-        let statements = [made.statement.clone(), stated(pulled, &statement_key).bytes().to_vec(), stated(official, &statement_key).bytes().to_vec()];
+        let official = BundleOfficial {
+            bundle: bundle.clone(),
+            case: case.clone(),
+            items: BTreeMap::new(),
+            official_chain,
+        };
+        let statements = [
+            made.statement.clone(),
+            stated(pulled, &statement_key).bytes().to_vec(),
+            stated(official, &statement_key).bytes().to_vec(),
+        ];
         let entries: Vec<Digest> = statements.iter().map(|bytes| sha256(bytes)).collect();
         let mut frontier = Frontier::new();
         let appended = frontier.append(&entries);
-        let claims = Claims { iss: "urn:evidence:log".into(), sub: "urn:evidence:log".into(), iat: NOW };
+        let claims = Claims {
+            iss: "urn:evidence:log".into(),
+            sub: "urn:evidence:log".into(),
+            iat: NOW,
+        };
         let seal = seal_batch(&claims, 3, &appended.root, &receipt_key, &rng()).unwrap();
         let receipts: Vec<v1::Receipt> = (0..3u64)
             .zip(statements.iter().zip(&entries))
@@ -82,7 +111,10 @@ impl Pulled {
                 tree_size: 3,
                 receipt: encode_receipt(&seal, 3, index, &appended.inclusion(index)),
                 statement: statement.clone(),
-                received_at: Some(prost_types::Timestamp { seconds: NOW, nanos: 5_000 }),
+                received_at: Some(prost_types::Timestamp {
+                    seconds: NOW,
+                    nanos: 5_000,
+                }),
                 replay: false,
             })
             .collect();
@@ -105,7 +137,11 @@ impl Pulled {
                 official_chain: Some(chain_head(official_chain)),
                 ..v1::Bundle::default()
             }),
-            items: vec![v1::ManifestItem { item: Some(about), receipt: Some(receipts[0].clone()), ..v1::ManifestItem::default() }],
+            items: vec![v1::ManifestItem {
+                item: Some(about),
+                receipt: Some(receipts[0].clone()),
+                ..v1::ManifestItem::default()
+            }],
             receipt: Some(receipts[1].clone()),
             official_receipt: Some(receipts[2].clone()),
             adjustments: Vec::new(),
@@ -116,10 +152,16 @@ impl Pulled {
             key: key.public().clone(),
             verifier_key: String::new(),
         };
-        let keys = vec![log_key("receipt", &receipt_key), log_key("statement", &statement_key)];
+        let keys = vec![
+            log_key("receipt", &receipt_key),
+            log_key("statement", &statement_key),
+        ];
         Self {
             manifest,
-            log_keys: LogKeys { origin: "log.example".into(), keys },
+            log_keys: LogKeys {
+                origin: "log.example".into(),
+                keys,
+            },
             organisation: discloser.key().public().clone(),
             item: item.to_string(),
         }
@@ -133,7 +175,12 @@ impl Pulled {
 }
 
 fn asked() -> Asked {
-    Asked { request_id: "r".into(), case_id: "case".into(), purpose: "wca".into(), actor: "officer".into() }
+    Asked {
+        request_id: "r".into(),
+        case_id: "case".into(),
+        purpose: "wca".into(),
+        actor: "officer".into(),
+    }
 }
 
 #[test]
@@ -155,10 +202,19 @@ fn a_true_manifest_holds_and_every_change_to_it_is_found() {
     for (number, change) in changes.iter().enumerate() {
         let mut manifest = pulled.manifest.clone();
         change(&mut manifest);
-        assert!(check_manifest(&manifest, &pulled.log_keys).is_err(), "change {number}");
+        assert!(
+            check_manifest(&manifest, &pulled.log_keys).is_err(),
+            "change {number}"
+        );
     }
-    let keys = LogKeys { origin: "log.example".into(), keys: pulled.log_keys.keys[..1].to_vec() };
-    assert!(check_manifest(&pulled.manifest, &keys).is_err(), "a manifest that nobody vouches for");
+    let keys = LogKeys {
+        origin: "log.example".into(),
+        keys: pulled.log_keys.keys[..1].to_vec(),
+    };
+    assert!(
+        check_manifest(&pulled.manifest, &keys).is_err(),
+        "a manifest that nobody vouches for"
+    );
 }
 
 #[test]
@@ -172,14 +228,33 @@ fn a_pull_goes_on_where_it_stopped() {
     drop(held);
 
     // Another run, which does not know what the first one called itself.
-    let held = Folder::begin(&path, Asked { request_id: "other".into(), ..asked() }).unwrap();
+    let held = Folder::begin(
+        &path,
+        Asked {
+            request_id: "other".into(),
+            ..asked()
+        },
+    )
+    .unwrap();
     let request = held.request().unwrap();
-    assert_eq!((request.from_item_id.as_str(), request.from_offset), (pulled.item.as_str(), 5));
-    assert_eq!((request.case_id.as_str(), request.request_id.as_str()), ("", ""));
+    assert_eq!(
+        (request.from_item_id.as_str(), request.from_offset),
+        (pulled.item.as_str(), 5)
+    );
+    assert_eq!(
+        (request.case_id.as_str(), request.request_id.as_str()),
+        ("", "")
+    );
     assert_eq!(held.bytes_held().unwrap(), 5);
     assert!(held.complete().is_err());
-    let elsewhere = Asked { case_id: "another".into(), ..asked() };
-    assert_eq!(Folder::begin(&path, elsewhere).unwrap_err().exit(), Exit::Usage);
+    let elsewhere = Asked {
+        case_id: "another".into(),
+        ..asked()
+    };
+    assert_eq!(
+        Folder::begin(&path, elsewhere).unwrap_err().exit(),
+        Exit::Usage
+    );
 }
 
 #[test]
@@ -187,16 +262,29 @@ fn a_whole_document_is_named_and_keeps_its_receipt() {
     let (pulled, path) = (Pulled::new(), tempfile::tempdir().unwrap());
     let mut folder = pulled.folder(path.path());
     std::fs::write(folder.part_path(&pulled.item).unwrap(), DOCUMENT).unwrap();
-    folder.accept(&pulled.item, &pulled.log_keys, &[pulled.organisation.clone()]).unwrap();
+    folder
+        .accept(
+            &pulled.item,
+            &pulled.log_keys,
+            std::slice::from_ref(&pulled.organisation),
+        )
+        .unwrap();
     assert_eq!(folder.next_missing().unwrap(), None);
     folder.finish().unwrap();
 
     let folder = Folder::open(path.path()).unwrap();
     let held = &folder.kept().documents[0];
     assert_eq!(held.file, format!("01-{}.pdf", pulled.item));
-    assert_eq!(std::fs::read(path.path().join(&held.file)).unwrap(), DOCUMENT);
+    assert_eq!(
+        std::fs::read(path.path().join(&held.file)).unwrap(),
+        DOCUMENT
+    );
     assert!(held.checks.contains(&("document".into(), "valid".into())));
-    assert!(path.path().join(format!("{}.receipt.json", held.file)).exists());
+    assert!(
+        path.path()
+            .join(format!("{}.receipt.json", held.file))
+            .exists()
+    );
     assert_eq!(folder.complete().unwrap().0, &pulled.manifest);
     assert_eq!(folder.organisations().len(), 1);
 }
@@ -207,13 +295,23 @@ fn a_changed_document_is_not_kept() {
     let mut folder = pulled.folder(path.path());
     let part = folder.part_path(&pulled.item).unwrap();
     std::fs::write(&part, b"the documenu").unwrap();
-    let refused = folder.accept(&pulled.item, &pulled.log_keys, &[pulled.organisation.clone()]).unwrap_err();
+    let refused = folder
+        .accept(
+            &pulled.item,
+            &pulled.log_keys,
+            std::slice::from_ref(&pulled.organisation),
+        )
+        .unwrap_err();
     assert_eq!(refused.exit(), Exit::Invalid);
     assert!(!part.exists() && folder.kept().documents.is_empty());
     // Nor one whose signer the directory does not know.
     std::fs::write(&part, DOCUMENT).unwrap();
     let strangers = [key().public().clone()];
-    assert!(folder.accept(&pulled.item, &pulled.log_keys, &strangers).is_err());
+    assert!(
+        folder
+            .accept(&pulled.item, &pulled.log_keys, &strangers)
+            .is_err()
+    );
 }
 
 #[test]
@@ -222,6 +320,12 @@ fn no_name_that_was_sent_becomes_a_path() {
     let item = pulled.manifest.items[0].item.as_mut().unwrap();
     item.item_id = "../../outside".into();
     let folder = pulled.folder(path.path());
-    assert_eq!(folder.part_path("../../outside").unwrap_err().exit(), Exit::Invalid);
-    assert_eq!(folder.part_path("item_other").unwrap_err().exit(), Exit::Invalid);
+    assert_eq!(
+        folder.part_path("../../outside").unwrap_err().exit(),
+        Exit::Invalid
+    );
+    assert_eq!(
+        folder.part_path("item_other").unwrap_err().exit(),
+        Exit::Invalid
+    );
 }

@@ -33,7 +33,11 @@ pub async fn send(
     let mut one_by_one = false;
     while !open.is_empty() {
         let before = open.len();
-        let these = open.iter().copied().take(if one_by_one { 1 } else { before }).collect();
+        let these = open
+            .iter()
+            .copied()
+            .take(if one_by_one { 1 } else { before })
+            .collect();
         let ended = one_stream(gateway, parcels, these, progress, &mut |index, outcome| {
             open.remove(&index);
             each(index, outcome);
@@ -77,17 +81,29 @@ async fn one_stream(
     let places = Arc::new(Semaphore::new(IN_FLIGHT));
     let (parts, outgoing) = mpsc::channel(QUEUE);
     let (unreadable, mut failed) = mpsc::unbounded_channel();
-    let queue: Vec<(usize, Parcel)> = these.iter().map(|index| (*index, parcels[*index].clone())).collect();
+    let queue: Vec<(usize, Parcel)> = these
+        .iter()
+        .map(|index| (*index, parcels[*index].clone()))
+        .collect();
     let feeding = tokio::spawn(feed(queue, parts, Arc::clone(&places), unreadable));
     let mut open: BTreeSet<usize> = these.into_iter().collect();
-    let by_item: HashMap<&str, usize> = open.iter().map(|index| (parcels[*index].item_id.as_str(), *index)).collect();
-    let alone = if open.len() == 1 { open.first().copied() } else { None };
+    let by_item: HashMap<&str, usize> = open
+        .iter()
+        .map(|index| (parcels[*index].item_id.as_str(), *index))
+        .collect();
+    let alone = if open.len() == 1 {
+        open.first().copied()
+    } else {
+        None
+    };
     let answered: Result<bool, Status> = async {
         let request = Request::new(ReceiverStream::new(outgoing));
         let mut answers = gateway.evidence().submit(request).await?.into_inner();
         while let Some(answer) = answers.message().await? {
             let named = by_item.get(answer.item_id.as_str()).copied();
-            let Some(index) = named.or(alone) else { return Ok(true) };
+            let Some(index) = named.or(alone) else {
+                return Ok(true);
+            };
             if open.remove(&index) {
                 places.add_permits(1);
                 progress.inc(parcels[index].document.size);
@@ -107,7 +123,9 @@ async fn one_stream(
         Err(status) => Ended::Failed(Failure::of(&status)),
         Ok(true) => Ended::Nameless,
         Ok(false) if open.is_empty() => Ended::Answered,
-        Ok(false) => Ended::Failed(Failure::Broken("the stream ended before every document was answered".to_owned())),
+        Ok(false) => Ended::Failed(Failure::Broken(
+            "the stream ended before every document was answered".to_owned(),
+        )),
     }
 }
 
@@ -120,7 +138,9 @@ async fn feed(
     unreadable: mpsc::UnboundedSender<(usize, CliError)>,
 ) {
     for (index, parcel) in queue {
-        let Ok(place) = places.acquire().await else { return };
+        let Ok(place) = places.acquire().await else {
+            return;
+        };
         let document = match read(&parcel).await {
             Ok(document) => document,
             Err(error) => {
@@ -131,12 +151,18 @@ async fn feed(
         // Given back when the answer comes.
         place.forget();
         let mut pieces = vec![Part::Begin(parcel.push)];
-        pieces.extend((0..document.len()).step_by(CHUNK).map(|from| {
-            Part::Chunk(document.slice(from..document.len().min(from + CHUNK)))
-        }));
+        pieces.extend(
+            (0..document.len())
+                .step_by(CHUNK)
+                .map(|from| Part::Chunk(document.slice(from..document.len().min(from + CHUNK)))),
+        );
         pieces.push(Part::End(SubmitEnd {}));
         for part in pieces {
-            if parts.send(SubmitRequest { part: Some(part) }).await.is_err() {
+            if parts
+                .send(SubmitRequest { part: Some(part) })
+                .await
+                .is_err()
+            {
                 return;
             }
         }
@@ -148,10 +174,14 @@ async fn read(parcel: &Parcel) -> Result<Bytes, CliError> {
     let path = source.path.clone();
     let read = tokio::task::spawn_blocking(move || {
         let mut document = Vec::new();
-        source.open(0)?.read_to_end(&mut document).map_err(CliError::io(&source.path))?;
+        source
+            .open(0)?
+            .read_to_end(&mut document)
+            .map_err(CliError::io(&source.path))?;
         Ok(Bytes::from(document))
     });
-    read.await.unwrap_or_else(|error| Err(CliError::file(path, format!("could not be read: {error}."))))
+    read.await
+        .unwrap_or_else(|error| Err(CliError::file(path, format!("could not be read: {error}."))))
 }
 
 fn give_up(open: &BTreeSet<usize>, failure: &Failure, each: &mut impl FnMut(usize, Outcome)) {

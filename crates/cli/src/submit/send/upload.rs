@@ -22,7 +22,10 @@ pub async fn send(gateway: &Gateway, parcel: &Parcel, progress: &ProgressBar) ->
     let mut furthest = 0;
     loop {
         let mut held = 0;
-        let sent = Sent { progress: progress.clone(), before };
+        let sent = Sent {
+            progress: progress.clone(),
+            before,
+        };
         let attempt = one_attempt(gateway, parcel, &mut held, &sent).await;
         let failure = match attempt {
             Ok(response) => {
@@ -67,7 +70,11 @@ impl From<Status> for Stopped {
         // Another sender got further, or this one's earlier stream did: ask for the offset again.
         let stale = matches!(&failure, Failure::Refused(refused)
             if ["upload_offset_wrong", "upload_stalled", "upload_incomplete"].contains(&refused.reason.as_str()));
-        Self::Call(if stale { Failure::Broken(status.message().to_owned()) } else { failure })
+        Self::Call(if stale {
+            Failure::Broken(status.message().to_owned())
+        } else {
+            failure
+        })
     }
 }
 
@@ -78,16 +85,28 @@ async fn one_attempt(
     held: &mut u64,
     sent: &Sent,
 ) -> Result<v1::SubmitResponse, Stopped> {
-    let start = v1::StartUploadRequest { push: Some(parcel.push.clone()) };
-    let mut upload = gateway.evidence().start_upload(timed(gateway, start)).await?.into_inner();
+    let start = v1::StartUploadRequest {
+        push: Some(parcel.push.clone()),
+    };
+    let mut upload = gateway
+        .evidence()
+        .start_upload(timed(gateway, start))
+        .await?
+        .into_inner();
     *held = upload.offset;
     sent.so_far(upload.offset);
     if upload.offset < upload.size {
         upload = send_rest(gateway, parcel, &upload, sent).await?;
         *held = upload.offset;
     }
-    let complete = v1::CompleteUploadRequest { upload_id: upload.upload_id };
-    Ok(gateway.evidence().complete_upload(timed(gateway, complete)).await?.into_inner())
+    let complete = v1::CompleteUploadRequest {
+        upload_id: upload.upload_id,
+    };
+    Ok(gateway
+        .evidence()
+        .complete_upload(timed(gateway, complete))
+        .await?
+        .into_inner())
 }
 
 fn timed<T>(gateway: &Gateway, body: T) -> Request<T> {
@@ -107,12 +126,18 @@ async fn send_rest(
         let (document, upload, sent) = (parcel.document.clone(), upload.clone(), sent.clone());
         move || read(&document, &upload, &pieces, &sent)
     });
-    let answer = gateway.evidence().send_upload(Request::new(ReceiverStream::new(outgoing))).await;
+    let answer = gateway
+        .evidence()
+        .send_upload(Request::new(ReceiverStream::new(outgoing)))
+        .await;
     // The reader ends when the stream does, for then nobody takes its pieces.
     match reading.await {
         Ok(Ok(())) => Ok(answer?.into_inner()),
         Ok(Err(error)) => Err(Stopped::File(error)),
-        Err(error) => Err(Stopped::File(CliError::file(&parcel.document.path, format!("could not be read: {error}.")))),
+        Err(error) => Err(Stopped::File(CliError::file(
+            &parcel.document.path,
+            format!("could not be read: {error}."),
+        ))),
     }
 }
 
@@ -126,15 +151,25 @@ fn read(
     let mut offset = upload.offset;
     while offset < document.size {
         let mut piece = Vec::with_capacity(CHUNK);
-        rest.by_ref().take(CHUNK as u64).read_to_end(&mut piece).map_err(CliError::io(&document.path))?;
+        rest.by_ref()
+            .take(CHUNK as u64)
+            .read_to_end(&mut piece)
+            .map_err(CliError::io(&document.path))?;
         if piece.is_empty() {
-            return Err(CliError::file(&document.path, "became shorter while it was read. Send it again."));
+            return Err(CliError::file(
+                &document.path,
+                "became shorter while it was read. Send it again.",
+            ));
         }
         let from = offset;
         offset += piece.len() as u64;
         let first = from == upload.offset;
         let message = v1::SendUploadRequest {
-            upload_id: if first { upload.upload_id.clone() } else { String::new() },
+            upload_id: if first {
+                upload.upload_id.clone()
+            } else {
+                String::new()
+            },
             offset: if first { from } else { 0 },
             chunk: Bytes::from(piece),
         };

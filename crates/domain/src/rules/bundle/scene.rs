@@ -7,8 +7,8 @@ use super::super::decision::official_uses_digest;
 use crate::{
     Aside, Caller, Outcome, Reason, Role,
     command::{
-        AcknowledgeBundle, AddStatement, JoinItems, OpenCase, OpenRequest, PullBundle, Push, Received,
-        RecordDecision,
+        AcknowledgeBundle, AddStatement, JoinItems, OpenCase, OpenRequest, PullBundle, Push,
+        Received, RecordDecision,
     },
     event::{DecisionOutcome, DecisionRecorded, Disclosure, Evidence, Nation, Use},
     ids::{BundleId, CaseId, ClaimantId, DecisionId, GrantId, ItemId, RequestId},
@@ -62,7 +62,15 @@ impl Scene {
             official_seed: kit.digest(),
         };
         kit.done(&dwp, open);
-        Self { kit, hospital, dwp, portal, claimant, grant, case }
+        Self {
+            kit,
+            hospital,
+            dwp,
+            portal,
+            claimant,
+            grant,
+            case,
+        }
     }
 
     pub fn request(&mut self) -> RequestId {
@@ -88,7 +96,12 @@ impl Scene {
         self.push_under(&grant, request, disclosure)
     }
 
-    pub fn push_under(&mut self, grant: &GrantId, request: Option<&RequestId>, disclosure: Disclosure) -> ItemId {
+    pub fn push_under(
+        &mut self,
+        grant: &GrantId,
+        request: Option<&RequestId>,
+        disclosure: Disclosure,
+    ) -> ItemId {
         let item = ItemId::from_random(self.kit.draw());
         let digest = self.kit.digest();
         let body = Evidence {
@@ -99,7 +112,10 @@ impl Scene {
             media_type: "application/pdf".to_owned(),
             size: 10,
             digest,
-            period: Period { from: Some(TODAY), to: Some(TODAY) },
+            period: Period {
+                from: Some(TODAY),
+                to: Some(TODAY),
+            },
             written_on: TODAY,
             profession: "consultant".to_owned(),
             certified_copy: None,
@@ -107,11 +123,22 @@ impl Scene {
             supersedes: None,
             disclosure,
         };
-        let sub = if request.is_some() { self.case.urn() } else { grant.urn() };
+        let sub = if request.is_some() {
+            self.case.urn()
+        } else {
+            grant.urn()
+        };
         let aside = Aside::from([("title".to_owned(), "Letter".to_owned())]);
         let evidence = self.kit.signed(&self.hospital, &sub, body, aside);
         let received = Some(Received { size: 10, digest });
-        self.kit.done(&self.hospital, Push { evidence, relay: None, received });
+        self.kit.done(
+            &self.hospital,
+            Push {
+                evidence,
+                relay: None,
+                received,
+            },
+        );
         item
     }
 
@@ -132,11 +159,19 @@ impl Scene {
 
     pub fn pull_command(&mut self) -> PullBundle {
         let id = BundleId::from_random(self.kit.draw());
-        PullBundle { id, case: self.case.clone(), purpose: "wca".to_owned(), actor: "A. Officer".to_owned() }
+        PullBundle {
+            id,
+            case: self.case.clone(),
+            purpose: "wca".to_owned(),
+            actor: "A. Officer".to_owned(),
+        }
     }
 
     pub fn join_command(&self) -> JoinItems {
-        JoinItems { case: self.case.clone(), purpose: "wca".to_owned() }
+        JoinItems {
+            case: self.case.clone(),
+            purpose: "wca".to_owned(),
+        }
     }
 
     /// Joins and pulls, as the gateway does.
@@ -148,14 +183,22 @@ impl Scene {
         self.bundle(&id)
     }
 
-    pub fn acknowledgement(&mut self, sub: &str, body: crate::event::BundleAcknowledged) -> AcknowledgeBundle {
-        AcknowledgeBundle { acknowledgement: self.kit.signed(&self.dwp, sub, body, Aside::new()) }
+    pub fn acknowledgement(
+        &mut self,
+        sub: &str,
+        body: crate::event::BundleAcknowledged,
+    ) -> AcknowledgeBundle {
+        AcknowledgeBundle {
+            acknowledgement: self.kit.signed(&self.dwp, sub, body, Aside::new()),
+        }
     }
 
     /// A favourable decision on the bundle: all its items relied on.
     pub fn draft(&mut self, bundle: &Bundle) -> Draft {
-        let (open, withheld): (Vec<&ItemId>, Vec<&ItemId>) =
-            bundle.items.keys().partition(|id| self.item(id).disclosure == Disclosure::Open);
+        let (open, withheld): (Vec<&ItemId>, Vec<&ItemId>) = bundle
+            .items
+            .keys()
+            .partition(|id| self.item(id).disclosure == Disclosure::Open);
         let body = DecisionRecorded {
             decision: DecisionId::from_random(self.kit.draw()),
             case: self.case.clone(),
@@ -163,31 +206,56 @@ impl Scene {
             purpose: "wca".to_owned(),
             outcome: DecisionOutcome::Favourable,
             for_lack_of_evidence: false,
-            uses: open.into_iter().map(|id| (id.clone(), Use::ReliedOn)).collect(),
+            uses: open
+                .into_iter()
+                .map(|id| (id.clone(), Use::ReliedOn))
+                .collect(),
             adjustments: [].into(),
             overdue: [].into(),
             senior_override: false,
             panel: None,
             chain: bundle.chain,
-            official_head: bundle.official_chain.expect("a pull has both statements").head,
+            official_head: bundle
+                .official_chain
+                .expect("a pull has both statements")
+                .head,
             official_uses: sha256(b"made on signing"),
         };
-        let official = withheld.into_iter().map(|id| (format!("use/{id}"), "considered".to_owned())).collect();
-        Draft { body, texts: Aside::new(), official, salt: *self.kit.digest().as_bytes() }
+        let official = withheld
+            .into_iter()
+            .map(|id| (format!("use/{id}"), "considered".to_owned()))
+            .collect();
+        Draft {
+            body,
+            texts: Aside::new(),
+            official,
+            salt: *self.kit.digest().as_bytes(),
+        }
     }
 
     /// Signs a draft as the recipient.
     pub fn sign(&mut self, draft: Draft) -> RecordDecision {
-        let Draft { mut body, texts, official, salt } = draft;
+        let Draft {
+            mut body,
+            texts,
+            official,
+            salt,
+        } = draft;
         let official_salt = Salt::from(salt);
         body.official_uses = official_uses_digest(&official_salt, &official);
         let decision = self.kit.signed(&self.dwp, &self.case.urn(), body, texts);
-        RecordDecision { decision, official, official_salt }
+        RecordDecision {
+            decision,
+            official,
+            official_salt,
+        }
     }
 
     pub fn decide(&mut self, draft: Draft) -> Outcome {
         let command = self.sign(draft);
-        self.kit.run(&self.dwp, command).expect("a complete decision record")
+        self.kit
+            .run(&self.dwp, command)
+            .expect("a complete decision record")
     }
 
     pub fn refused(&mut self, draft: Draft) -> Reason {
@@ -204,7 +272,11 @@ impl Scene {
     }
 
     pub fn bundle(&self, id: &BundleId) -> Bundle {
-        self.kit.world.bundle(id).expect("the bundle is there").clone()
+        self.kit
+            .world
+            .bundle(id)
+            .expect("the bundle is there")
+            .clone()
     }
 
     pub fn today(&self) -> Date {

@@ -1,13 +1,15 @@
 use super::super::bundle::scene::{Draft, Scene};
-use super::{OVERRIDE_BY, OVERRIDE_REASON, PANEL_CLINICIAN, PANEL_REFERENCE, official_uses_digest};
+use super::official_uses_digest;
 use crate::{
     Aside, Event, Reason, Role,
     command::{AskClarification, RecordDecision, StateAdjustment, WithdrawItem},
-    event::{DecisionOutcome, Disclosure, Panel, Use},
+    event::{Disclosure, Use},
     ids::{AdjustmentId, BundleId, CaseId, ItemId, RequestId},
     rows::{Decision, ItemState},
 };
 use evidence_ledger::{ChainHead, Salt, sha256};
+
+mod adverse;
 
 fn text(aside: &mut Aside, name: &str) {
     aside.insert(name.to_owned(), "words".to_owned());
@@ -41,23 +43,46 @@ fn records_uses_of_open_and_withheld_items_apart() {
     let withheld = scene.push(None, Disclosure::Withheld);
     let bundle = scene.pull();
     let mut draft = scene.draft(&bundle);
-    draft.official.insert(format!("use/{withheld}"), "discounted".to_owned());
-    draft.official.insert(format!("reason/{withheld}"), "Written before the accident".to_owned());
-    let (id, salt, sent) = (draft.body.decision.clone(), draft.salt, draft.official.clone());
+    draft
+        .official
+        .insert(format!("use/{withheld}"), "discounted".to_owned());
+    draft.official.insert(
+        format!("reason/{withheld}"),
+        "Written before the accident".to_owned(),
+    );
+    let (id, salt, sent) = (
+        draft.body.decision.clone(),
+        draft.salt,
+        draft.official.clone(),
+    );
     let before = scene.case().clone();
 
     let outcome = scene.decide(draft);
 
-    let [signed, official] = &outcome.emitted[..] else { panic!("two statements: {outcome:?}") };
+    let [signed, official] = &outcome.emitted[..] else {
+        panic!("two statements: {outcome:?}")
+    };
     assert!(signed.signed.is_some() && official.signed.is_none());
-    let Event::DecisionOfficial(body) = &official.event else { panic!("{official:?}") };
+    let Event::DecisionOfficial(body) = &official.event else {
+        panic!("{official:?}")
+    };
     assert_eq!(body.uses, [(withheld.clone(), Use::Discounted)].into());
-    assert_eq!(body.official_uses, official_uses_digest(&Salt::from(salt), &sent));
-    assert!(official.aside.contains_key("salt"), "whoever opens it later can check the commitment");
+    assert_eq!(
+        body.official_uses,
+        official_uses_digest(&Salt::from(salt), &sent)
+    );
+    assert!(
+        official.aside.contains_key("salt"),
+        "whoever opens it later can check the commitment"
+    );
     let row: &Decision = scene.kit.world.decision(&id).expect("recorded");
     assert_eq!(row.uses, [(open.clone(), Use::ReliedOn)].into());
     assert_eq!(row.official_uses, body.uses);
-    assert!([&open, &withheld].iter().all(|id| scene.item(id).state == ItemState::Considered));
+    assert!(
+        [&open, &withheld]
+            .iter()
+            .all(|id| scene.item(id).state == ItemState::Considered)
+    );
     let after = scene.case();
     assert_eq!(after.chain.count, before.chain.count + 1);
     assert_eq!(after.official_chain.count, before.official_chain.count + 1);
@@ -67,7 +92,9 @@ fn records_uses_of_open_and_withheld_items_apart() {
 fn a_decision_with_nothing_withheld_looks_the_same_in_kind() {
     let (mut scene, _, draft) = one_item();
     let outcome = scene.decide(draft);
-    let [_, official] = &outcome.emitted[..] else { panic!("two statements: {outcome:?}") };
+    let [_, official] = &outcome.emitted[..] else {
+        panic!("two statements: {outcome:?}")
+    };
     assert!(matches!(&official.event, Event::DecisionOfficial(body) if body.uses.is_empty()));
 }
 
@@ -80,7 +107,11 @@ fn is_refused_while_any_available_item_is_left_out_pulled_or_not() {
     let bundle = scene.pull();
     let draft = scene.draft(&bundle);
     let late = scene.push(None, Disclosure::Open);
-    assert_eq!(scene.refused(draft), Reason::DecisionItemMissing, "it came after the pull");
+    assert_eq!(
+        scene.refused(draft),
+        Reason::DecisionItemMissing,
+        "it came after the pull"
+    );
     let mut draft = scene.draft(&bundle);
     draft.body.uses.insert(late, Use::Considered);
     scene.decide(draft);
@@ -96,7 +127,10 @@ fn is_refused_while_any_available_item_is_left_out_pulled_or_not() {
 #[test]
 fn names_no_item_that_is_not_available_or_belongs_in_the_other_part() {
     let (mut scene, _, mut draft) = one_item();
-    draft.body.uses.insert(ItemId::from_random([8; 16]), Use::Considered);
+    draft
+        .body
+        .uses
+        .insert(ItemId::from_random([8; 16]), Use::Considered);
     assert_eq!(scene.refused(draft), Reason::DecisionItemUnknown);
 
     let mut scene = Scene::new();
@@ -104,23 +138,38 @@ fn names_no_item_that_is_not_available_or_belongs_in_the_other_part() {
     let bundle = scene.pull();
     let mut draft = scene.draft(&bundle);
     draft.body.uses.insert(withheld, Use::Considered);
-    assert_eq!(scene.refused(draft), Reason::DecisionItemUnknown, "the claimant would read of it");
+    assert_eq!(
+        scene.refused(draft),
+        Reason::DecisionItemUnknown,
+        "the claimant would read of it"
+    );
 
     let (mut scene, item, mut draft) = one_item();
-    draft.official.insert(format!("use/{item}"), "considered".to_owned());
+    draft
+        .official
+        .insert(format!("use/{item}"), "considered".to_owned());
     assert_eq!(scene.refused(draft), Reason::DecisionItemUnknown);
 
     let (mut scene, item, draft) = one_item();
-    let withdraw = WithdrawItem { item, reason: "wrong_person".to_owned() };
+    let withdraw = WithdrawItem {
+        item,
+        reason: "wrong_person".to_owned(),
+    };
     scene.kit.done(&scene.hospital, withdraw);
-    assert_eq!(scene.refused(draft), Reason::DecisionItemUnknown, "it was taken back");
+    assert_eq!(
+        scene.refused(draft),
+        Reason::DecisionItemUnknown,
+        "it was taken back"
+    );
 }
 
 #[test]
 fn every_discounted_item_needs_a_reason() {
     let (mut scene, item, mut draft) = one_item();
     draft.body.uses.insert(item.clone(), Use::Discounted);
-    draft.texts.insert(format!("reason/{item}"), "  ".to_owned());
+    draft
+        .texts
+        .insert(format!("reason/{item}"), "  ".to_owned());
     assert_eq!(scene.refused(draft), Reason::DecisionReasonMissing);
     let bundle = scene.pull();
     let mut draft = scene.draft(&bundle);
@@ -132,7 +181,9 @@ fn every_discounted_item_needs_a_reason() {
     let withheld = scene.push(None, Disclosure::Withheld);
     let bundle = scene.pull();
     let mut draft = scene.draft(&bundle);
-    draft.official.insert(format!("use/{withheld}"), "discounted".to_owned());
+    draft
+        .official
+        .insert(format!("use/{withheld}"), "discounted".to_owned());
     assert_eq!(scene.refused(draft), Reason::DecisionReasonMissing);
 }
 
@@ -143,14 +194,20 @@ fn texts_without_a_place_are_refused() {
     let bundle = scene.pull();
     let mut draft = scene.draft(&bundle);
     text(&mut draft.texts, &format!("reason/{withheld}"));
-    assert_eq!(scene.refused(draft), Reason::InvalidField, "the claimant would read it");
+    assert_eq!(
+        scene.refused(draft),
+        Reason::InvalidField,
+        "the claimant would read it"
+    );
     for name in ["note", "salt", "use/", "reason/item"] {
         let mut draft = scene.draft(&bundle);
         text(&mut draft.official, name);
         assert_eq!(scene.refused(draft), Reason::InvalidField, "{name}");
     }
     let mut draft = scene.draft(&bundle);
-    draft.official.insert(format!("use/{withheld}"), "ignored".to_owned());
+    draft
+        .official
+        .insert(format!("use/{withheld}"), "ignored".to_owned());
     assert_eq!(scene.refused(draft), Reason::InvalidField);
 }
 
@@ -159,17 +216,27 @@ fn the_signed_digest_binds_the_official_part() {
     let (mut scene, _, draft) = one_item();
     let mut command = scene.sign(draft);
     command.official_salt = Salt::from([1; 32]);
-    assert_eq!(scene.kit.refused(&scene.dwp, command), Reason::AsideMismatch);
+    assert_eq!(
+        scene.kit.refused(&scene.dwp, command),
+        Reason::AsideMismatch
+    );
 }
 
 #[test]
 fn names_the_newest_bundle_and_its_heads() {
     let (mut scene, _, draft) = one_item();
     let newer = scene.pull();
-    assert_eq!(scene.refused(draft), Reason::DecisionChainStale, "there is a newer bundle");
+    assert_eq!(
+        scene.refused(draft),
+        Reason::DecisionChainStale,
+        "there is a newer bundle"
+    );
 
     let mut draft = scene.draft(&newer);
-    draft.body.chain = ChainHead { count: newer.chain.count + 1, ..newer.chain };
+    draft.body.chain = ChainHead {
+        count: newer.chain.count + 1,
+        ..newer.chain
+    };
     assert_eq!(scene.refused(draft), Reason::DecisionChainStale);
     let mut draft = scene.draft(&newer);
     draft.body.official_head = sha256(b"another head");
@@ -203,7 +270,11 @@ fn names_exactly_the_overdue_requests() {
     let bundle = scene.pull();
     let mut draft = scene.draft(&bundle);
     draft.body.overdue = [request.clone()].into();
-    assert_eq!(scene.refused(draft), Reason::DecisionOverdueMissing, "it is not overdue yet");
+    assert_eq!(
+        scene.refused(draft),
+        Reason::DecisionOverdueMissing,
+        "it is not overdue yet"
+    );
     scene.kit.pass_days(29);
     let draft = scene.draft(&bundle);
     assert_eq!(scene.refused(draft), Reason::DecisionOverdueMissing);
@@ -216,7 +287,10 @@ fn names_exactly_the_overdue_requests() {
 fn a_paused_request_is_not_overdue() {
     let mut scene = Scene::new();
     let request = scene.request();
-    let ask = AskClarification { request, question: "Which year?".to_owned() };
+    let ask = AskClarification {
+        request,
+        question: "Which year?".to_owned(),
+    };
     scene.kit.done(&scene.hospital, ask);
     scene.kit.pass_days(40);
     let bundle = scene.pull();
@@ -232,94 +306,13 @@ fn a_withheld_answer_does_not_show_in_what_is_overdue() {
     scene.kit.pass_days(29);
     let bundle = scene.pull();
     let draft = scene.draft(&bundle);
-    assert_eq!(scene.refused(draft), Reason::DecisionOverdueMissing, "the claimant sees it open and late");
+    assert_eq!(
+        scene.refused(draft),
+        Reason::DecisionOverdueMissing,
+        "the claimant sees it open and late"
+    );
     let mut draft = scene.draft(&bundle);
     draft.body.overdue = [request].into();
-    scene.decide(draft);
-}
-
-#[test]
-fn nobody_is_refused_while_others_are_late_unless_a_senior_says_why() {
-    let mut scene = Scene::new();
-    let request = scene.request();
-    scene.kit.pass_days(29);
-    let bundle = scene.pull();
-    let adverse = |scene: &mut Scene| {
-        let mut draft = scene.draft(&bundle);
-        draft.body.overdue = [request.clone()].into();
-        draft.body.outcome = DecisionOutcome::Adverse;
-        draft
-    };
-    let draft = adverse(&mut scene);
-    assert_eq!(scene.refused(draft), Reason::DecisionWhileOverdue);
-    let mut draft = adverse(&mut scene);
-    draft.body.senior_override = true;
-    text(&mut draft.texts, OVERRIDE_BY);
-    assert_eq!(scene.refused(draft), Reason::DecisionWhileOverdue, "no reason");
-    let mut draft = adverse(&mut scene);
-    draft.body.senior_override = true;
-    text(&mut draft.texts, OVERRIDE_REASON);
-    assert_eq!(scene.refused(draft), Reason::DecisionWhileOverdue, "nobody named");
-    let mut draft = adverse(&mut scene);
-    draft.body.senior_override = true;
-    text(&mut draft.texts, OVERRIDE_BY);
-    text(&mut draft.texts, OVERRIDE_REASON);
-    scene.decide(draft);
-    let mut draft = adverse(&mut scene);
-    draft.body.outcome = DecisionOutcome::PartlyFavourable;
-    scene.decide(draft);
-}
-
-#[test]
-fn adverse_for_lack_of_evidence_needs_a_panel() {
-    let (mut scene, _, _) = one_item();
-    let bundle = scene.pull();
-    let today = scene.today();
-    let lacking = |scene: &mut Scene, panel: Option<Panel>| {
-        let mut draft = scene.draft(&bundle);
-        draft.body.outcome = DecisionOutcome::Adverse;
-        draft.body.for_lack_of_evidence = true;
-        draft.body.panel = panel;
-        draft
-    };
-    let panel = Panel { referred_on: today, mental_health_clinician: false };
-    let draft = lacking(&mut scene, None);
-    assert_eq!(scene.refused(draft), Reason::DecisionPanelMissing);
-    let draft = lacking(&mut scene, Some(panel.clone()));
-    assert_eq!(scene.refused(draft), Reason::DecisionPanelMissing, "no reference");
-    let tomorrow = Panel { referred_on: today.tomorrow().expect("a day"), ..panel.clone() };
-    let mut draft = lacking(&mut scene, Some(tomorrow));
-    text(&mut draft.texts, PANEL_REFERENCE);
-    assert_eq!(scene.refused(draft), Reason::DecisionPanelMissing, "not referred yet");
-    let mut draft = lacking(&mut scene, Some(panel));
-    text(&mut draft.texts, PANEL_REFERENCE);
-    scene.decide(draft);
-    let mut draft = lacking(&mut scene, None);
-    draft.body.for_lack_of_evidence = false;
-    scene.decide(draft);
-}
-
-#[test]
-fn a_mental_health_case_needs_a_mental_health_clinician_on_the_panel() {
-    let mut scene = Scene::of(true);
-    let bundle = scene.pull();
-    let today = scene.today();
-    let lacking = |scene: &mut Scene, clinician: bool, named: bool| {
-        let mut draft = scene.draft(&bundle);
-        draft.body.outcome = DecisionOutcome::Adverse;
-        draft.body.for_lack_of_evidence = true;
-        draft.body.panel = Some(Panel { referred_on: today, mental_health_clinician: clinician });
-        text(&mut draft.texts, PANEL_REFERENCE);
-        if named {
-            text(&mut draft.texts, PANEL_CLINICIAN);
-        }
-        draft
-    };
-    for (clinician, named) in [(false, false), (false, true), (true, false)] {
-        let draft = lacking(&mut scene, clinician, named);
-        assert_eq!(scene.refused(draft), Reason::DecisionPanelMissing, "{clinician} {named}");
-    }
-    let draft = lacking(&mut scene, true, true);
     scene.decide(draft);
 }
 
@@ -342,7 +335,10 @@ fn only_the_cases_recipient_decides_it() {
     let other = scene.kit.org(&[Role::Recipient]);
     let body = draft.body.clone();
     let command = scene.sign(draft);
-    assert_eq!(scene.kit.refused(&other, command), Reason::StatementWrongIssuer);
+    assert_eq!(
+        scene.kit.refused(&other, command),
+        Reason::StatementWrongIssuer
+    );
 
     let official_salt = Salt::from([2; 32]);
     let with = |scene: &mut Scene, caller: &crate::Caller, sub: &str, body| RecordDecision {
@@ -360,7 +356,10 @@ fn only_the_cases_recipient_decides_it() {
     assert_eq!(scene.kit.refused(&dwp, command), Reason::NotFound);
     let sub = scene.grant.urn();
     let command = with(&mut scene, &dwp, &sub, body);
-    assert_eq!(scene.kit.refused(&dwp, command), Reason::StatementWrongSubject);
+    assert_eq!(
+        scene.kit.refused(&dwp, command),
+        Reason::StatementWrongSubject
+    );
 }
 
 #[test]
@@ -375,8 +374,15 @@ fn another_statement_is_no_decision() {
     };
     let sub = scene.case.urn();
     let decision = scene.kit.signed(&scene.dwp, &sub, body, Aside::new());
-    let command = RecordDecision { decision, official: Aside::new(), official_salt: Salt::from([0; 32]) };
-    assert_eq!(scene.kit.refused(&scene.dwp, command), Reason::StatementPayloadInvalid);
+    let command = RecordDecision {
+        decision,
+        official: Aside::new(),
+        official_salt: Salt::from([0; 32]),
+    };
+    assert_eq!(
+        scene.kit.refused(&scene.dwp, command),
+        Reason::StatementPayloadInvalid
+    );
 }
 
 #[test]
@@ -384,5 +390,8 @@ fn the_official_digest_is_salted_and_never_absent() {
     let salt = Salt::from([3; 32]);
     let empty = official_uses_digest(&salt, &Aside::new());
     assert_eq!(empty, evidence_ledger::sha256_parts(&[&[3; 32], &[0xa0]]));
-    assert_ne!(empty, official_uses_digest(&Salt::from([4; 32]), &Aside::new()));
+    assert_ne!(
+        empty,
+        official_uses_digest(&Salt::from([4; 32]), &Aside::new())
+    );
 }

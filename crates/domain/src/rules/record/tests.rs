@@ -1,11 +1,11 @@
-use super::OWN_WORDS_LIMIT;
 use super::super::bundle::scene::Scene;
+use super::OWN_WORDS_LIMIT;
 use crate::{
     Event, Reason,
     access::{Guarded, claimant_view, document_for_claimant},
     command::{
-        AddNote, AddStatement, EndRepresentation, NameRepresentative, StateAdjustment, ViewItem, WithdrawGrant,
-        WithdrawItem,
+        AddNote, AddStatement, EndRepresentation, NameRepresentative, StateAdjustment, ViewItem,
+        WithdrawGrant, WithdrawItem,
     },
     event::{Capture, Disclosure, RepresentationKind, Scope},
     ids::{AccessId, AdjustmentId, ClaimantId, GrantId, ItemId, NoteId, RepresentationId},
@@ -79,8 +79,14 @@ fn a_view_is_logged_with_who_and_why() {
     let id = command.id.clone();
     scene.kit.done(&scene.portal, command);
     let access: &Access = scene.kit.world.get(id.as_str()).expect("logged");
-    assert_eq!((access.action, &access.organisation), (AccessAction::Viewed, &scene.portal.org));
-    assert_eq!((access.items.len(), access.purpose.as_str()), (1, "own-record"));
+    assert_eq!(
+        (access.action, &access.organisation),
+        (AccessAction::Viewed, &scene.portal.org)
+    );
+    assert_eq!(
+        (access.items.len(), access.purpose.as_str()),
+        (1, "own-record")
+    );
 }
 
 #[test]
@@ -90,9 +96,15 @@ fn a_withheld_item_is_answered_as_one_that_is_not_there() {
     let absent = ItemId::from_random([9; 16]);
     for item in [&withheld, &absent] {
         let command = view(&mut scene, item);
-        assert_eq!(scene.kit.run(&scene.portal, command).expect_err("hidden"), crate::Refusal::not_found());
+        assert_eq!(
+            scene.kit.run(&scene.portal, command).expect_err("hidden"),
+            crate::Refusal::not_found()
+        );
         let command = note(&mut scene, item);
-        assert_eq!(scene.kit.run(&scene.portal, command).expect_err("hidden"), crate::Refusal::not_found());
+        assert_eq!(
+            scene.kit.run(&scene.portal, command).expect_err("hidden"),
+            crate::Refusal::not_found()
+        );
     }
 }
 
@@ -101,13 +113,25 @@ fn another_claimants_item_grant_and_record_are_not_there() {
     let mut scene = Scene::new();
     let item = scene.push(None, Disclosure::Open);
     let somebody = scene.kit.claimant(&scene.dwp);
-    let command = ViewItem { claimant: somebody.clone(), ..view(&mut scene, &item) };
+    let command = ViewItem {
+        claimant: somebody.clone(),
+        ..view(&mut scene, &item)
+    };
     assert_eq!(scene.kit.refused(&scene.portal, command), Reason::NotFound);
-    let command = AddNote { claimant: somebody.clone(), ..note(&mut scene, &item) };
+    let command = AddNote {
+        claimant: somebody.clone(),
+        ..note(&mut scene, &item)
+    };
     assert_eq!(scene.kit.refused(&scene.portal, command), Reason::NotFound);
-    let command = AddStatement { claimant: somebody, ..statement(&mut scene) };
+    let command = AddStatement {
+        claimant: somebody,
+        ..statement(&mut scene)
+    };
     assert_eq!(scene.kit.refused(&scene.portal, command), Reason::NotFound);
-    let command = StateAdjustment { claimant: ClaimantId::from_random([9; 16]), ..adjustment(&mut scene) };
+    let command = StateAdjustment {
+        claimant: ClaimantId::from_random([9; 16]),
+        ..adjustment(&mut scene)
+    };
     assert_eq!(scene.kit.refused(&scene.portal, command), Reason::NotFound);
 }
 
@@ -131,18 +155,34 @@ fn only_the_portal_acts_here() {
 fn what_was_taken_back_can_be_noted_on_but_not_read() {
     let mut scene = Scene::new();
     let item = scene.push(None, Disclosure::Open);
-    let withdraw = WithdrawItem { item: item.clone(), reason: "wrong_person".to_owned() };
+    let withdraw = WithdrawItem {
+        item: item.clone(),
+        reason: "wrong_person".to_owned(),
+    };
     scene.kit.done(&scene.hospital, withdraw);
     let command = view(&mut scene, &item);
-    assert_eq!(scene.kit.refused(&scene.portal, command), Reason::ItemNotAvailable);
+    assert_eq!(
+        scene.kit.refused(&scene.portal, command),
+        Reason::ItemNotAvailable
+    );
     let command = note(&mut scene, &item);
     scene.kit.done(&scene.portal, command);
 
     let claimant = scene.kit.world.claimant(&scene.claimant);
-    let view = claimant_view(&scene.portal, claimant, None, None, Scope::ReadEvidence, scene.kit.now);
+    let view = claimant_view(
+        &scene.portal,
+        claimant,
+        None,
+        None,
+        Scope::ReadEvidence,
+        scene.kit.now,
+    );
     let view = view.expect("the portal acts for the claimant");
     let refused = document_for_claimant(&view, Guarded::new(scene.item(&item).clone()));
-    assert_eq!(refused.expect_err("taken back").reason, Reason::ItemNotAvailable);
+    assert_eq!(
+        refused.expect_err("taken back").reason,
+        Reason::ItemNotAvailable
+    );
 }
 
 #[test]
@@ -150,27 +190,61 @@ fn own_words_are_evidence_like_any_other() {
     let mut scene = Scene::new();
     let command = statement(&mut scene);
     let item = command.item.clone();
-    let outcome = scene.kit.run(&scene.portal, command.clone()).expect("own words");
-    assert_eq!(outcome.emitted[0].aside.get("title").map(String::as_str), Some("A bad day"));
+    let outcome = scene
+        .kit
+        .run(&scene.portal, command.clone())
+        .expect("own words");
+    assert_eq!(
+        outcome.emitted[0].aside.get("title").map(String::as_str),
+        Some("A bad day")
+    );
     let row = scene.item(&item);
-    assert_eq!((row.size, row.kind.as_str(), row.disclosure), (11, "own-words", Disclosure::Open));
+    assert_eq!(
+        (row.size, row.kind.as_str(), row.disclosure),
+        (11, "own-words", Disclosure::Open)
+    );
     assert!(scene.pull().items.contains_key(&item));
-    assert_eq!(scene.kit.refused(&scene.portal, command), Reason::ItemIdTaken);
+    assert_eq!(
+        scene.kit.refused(&scene.portal, command),
+        Reason::ItemIdTaken
+    );
 }
 
 #[test]
 fn own_words_have_a_size_and_a_live_grant() {
     let mut scene = Scene::new();
-    let command = AddStatement { size: 0, ..statement(&mut scene) };
-    assert_eq!(scene.kit.refused(&scene.portal, command), Reason::DocumentEmpty);
-    let command = AddStatement { size: OWN_WORDS_LIMIT + 1, ..statement(&mut scene) };
-    assert_eq!(scene.kit.refused(&scene.portal, command), Reason::DocumentTooLarge);
-    let command = AddStatement { grant: GrantId::from_random([9; 16]), ..statement(&mut scene) };
+    let command = AddStatement {
+        size: 0,
+        ..statement(&mut scene)
+    };
+    assert_eq!(
+        scene.kit.refused(&scene.portal, command),
+        Reason::DocumentEmpty
+    );
+    let command = AddStatement {
+        size: OWN_WORDS_LIMIT + 1,
+        ..statement(&mut scene)
+    };
+    assert_eq!(
+        scene.kit.refused(&scene.portal, command),
+        Reason::DocumentTooLarge
+    );
+    let command = AddStatement {
+        grant: GrantId::from_random([9; 16]),
+        ..statement(&mut scene)
+    };
     assert_eq!(scene.kit.refused(&scene.portal, command), Reason::NotFound);
-    let withdraw = WithdrawGrant { grant: scene.grant.clone(), capture: Capture::InPortal, note: String::new() };
+    let withdraw = WithdrawGrant {
+        grant: scene.grant.clone(),
+        capture: Capture::InPortal,
+        note: String::new(),
+    };
     scene.kit.done(&scene.portal, withdraw);
     let command = statement(&mut scene);
-    assert_eq!(scene.kit.refused(&scene.portal, command), Reason::GrantWithdrawn);
+    assert_eq!(
+        scene.kit.refused(&scene.portal, command),
+        Reason::GrantWithdrawn
+    );
 }
 
 #[test]
@@ -182,13 +256,23 @@ fn notes_and_adjustments_are_kept_with_their_texts() {
     let command = note(&mut scene, &item);
     let outcome = scene.kit.run(&scene.portal, command).expect("a note");
     assert!(outcome.emitted[0].aside.contains_key("text"));
-    assert_eq!(scene.case().chain.count, chain.count + 1, "the note travels with the item");
+    assert_eq!(
+        scene.case().chain.count,
+        chain.count + 1,
+        "the note travels with the item"
+    );
     let notes = scene.kit.world.all::<Note>();
     assert_eq!((notes.len(), &notes[0].item), (1, &item));
 
     let command = adjustment(&mut scene);
-    let outcome = scene.kit.run(&scene.portal, command).expect("an adjustment");
-    assert!(matches!(outcome.emitted[0].event, Event::AdjustmentStated(_)));
+    let outcome = scene
+        .kit
+        .run(&scene.portal, command)
+        .expect("an adjustment");
+    assert!(matches!(
+        outcome.emitted[0].event,
+        Event::AdjustmentStated(_)
+    ));
     assert_eq!(scene.kit.world.all::<Adjustment>().len(), 1);
 }
 
@@ -196,23 +280,47 @@ fn notes_and_adjustments_are_kept_with_their_texts() {
 fn someone_named_does_only_what_the_claimant_allowed_and_only_while_named() {
     let mut scene = Scene::new();
     let item = scene.push(None, Disclosure::Open);
-    let scopes = [Scope::SeeProgress, Scope::ReadEvidence, Scope::GrantConsent, Scope::AddStatements];
+    let scopes = [
+        Scope::SeeProgress,
+        Scope::ReadEvidence,
+        Scope::GrantConsent,
+        Scope::AddStatements,
+    ];
     for scope in scopes {
         let representation = Some(named(&mut scene, &[scope]));
         let commands: [(crate::Command, Scope); 4] = [
             (
-                ViewItem { representation: representation.clone(), ..view(&mut scene, &item) }.into(),
+                ViewItem {
+                    representation: representation.clone(),
+                    ..view(&mut scene, &item)
+                }
+                .into(),
                 Scope::ReadEvidence,
             ),
             (
-                AddStatement { representation: representation.clone(), ..statement(&mut scene) }.into(),
+                AddStatement {
+                    representation: representation.clone(),
+                    ..statement(&mut scene)
+                }
+                .into(),
                 Scope::AddStatements,
             ),
             (
-                AddNote { representation: representation.clone(), ..note(&mut scene, &item) }.into(),
+                AddNote {
+                    representation: representation.clone(),
+                    ..note(&mut scene, &item)
+                }
+                .into(),
                 Scope::AddStatements,
             ),
-            (StateAdjustment { representation, ..adjustment(&mut scene) }.into(), Scope::AddStatements),
+            (
+                StateAdjustment {
+                    representation,
+                    ..adjustment(&mut scene)
+                }
+                .into(),
+                Scope::AddStatements,
+            ),
         ];
         for (command, needed) in commands {
             let name = command.name();
@@ -227,14 +335,28 @@ fn someone_named_does_only_what_the_claimant_allowed_and_only_while_named() {
     }
 
     let ended = named(&mut scene, &scopes);
-    let command = EndRepresentation { representation: ended.clone() };
+    let command = EndRepresentation {
+        representation: ended.clone(),
+    };
     scene.kit.done(&scene.dwp, command);
-    let command = ViewItem { representation: Some(ended), ..view(&mut scene, &item) };
-    assert_eq!(scene.kit.refused(&scene.portal, command), Reason::RepresentationOutOfScope);
+    let command = ViewItem {
+        representation: Some(ended),
+        ..view(&mut scene, &item)
+    };
+    assert_eq!(
+        scene.kit.refused(&scene.portal, command),
+        Reason::RepresentationOutOfScope
+    );
     let expired = named(&mut scene, &scopes);
     scene.kit.pass_days(31);
-    let command = ViewItem { representation: Some(expired), ..view(&mut scene, &item) };
-    assert_eq!(scene.kit.refused(&scene.portal, command), Reason::RepresentationOutOfScope);
+    let command = ViewItem {
+        representation: Some(expired),
+        ..view(&mut scene, &item)
+    };
+    assert_eq!(
+        scene.kit.refused(&scene.portal, command),
+        Reason::RepresentationOutOfScope
+    );
 }
 
 #[test]
@@ -245,6 +367,9 @@ fn someone_named_by_another_claimant_is_nobody_here() {
     let theirs = std::mem::replace(&mut scene.claimant, somebody);
     let representation = Some(named(&mut scene, &[Scope::ReadEvidence]));
     scene.claimant = theirs;
-    let command = ViewItem { representation, ..view(&mut scene, &item) };
+    let command = ViewItem {
+        representation,
+        ..view(&mut scene, &item)
+    };
     assert_eq!(scene.kit.refused(&scene.portal, command), Reason::NotFound);
 }

@@ -19,14 +19,19 @@ pub(super) async fn of(
     row: &Bundle,
     items: &[Item],
 ) -> Result<v1::Manifest, Status> {
-    let of_items = items.iter().flat_map(|item| [Some(item.evidence), item.relay]);
+    let of_items = items
+        .iter()
+        .flat_map(|item| [Some(item.evidence), item.relay]);
     let of_bundle = [Some(row.pulled), row.official];
     let entries: Vec<_> = of_items.chain(of_bundle).flatten().collect();
     let receipts = rows::receipts(app, &entries).await?;
     let texts = rows::texts(app, items.iter().map(|item| item.entry)).await?;
     let notes = notes(app, row, items).await?;
     let manifest_item = |item: &Item| v1::ManifestItem {
-        item: Some(evidence::item(item, texts.get(&item.entry).cloned().unwrap_or_default())),
+        item: Some(evidence::item(
+            item,
+            texts.get(&item.entry).cloned().unwrap_or_default(),
+        )),
         receipt: receipts.get(&item.evidence).cloned(),
         relay_receipt: item.relay.and_then(|relay| receipts.get(&relay).cloned()),
         withheld: item.disclosure == Disclosure::Withheld,
@@ -45,11 +50,7 @@ pub(super) async fn of(
     })
 }
 
-async fn notes(
-    app: &App,
-    row: &Bundle,
-    items: &[Item],
-) -> Result<Vec<(ItemId, v1::Note)>, Status> {
+async fn notes(app: &App, row: &Bundle, items: &[Item]) -> Result<Vec<(ItemId, v1::Note)>, Status> {
     let every = rows::every::<Note>(app, By::Claimant(row.claimant.clone())).await?;
     let notes = notes_on(items, every);
     let texts = rows::texts(app, notes.iter().map(|note| note.entry)).await?;

@@ -7,10 +7,7 @@ use evidence_domain::{
     Aside, Caller, Guarded, Row,
     access::{ClaimantView, ForClaimant},
     ids::{ItemId, OrgId, RepresentationId},
-    rows::{
-        Access, Adjustment, Case, Decision, Grant, Item, Note, Representation,
-        Request,
-    },
+    rows::{Access, Adjustment, Case, Decision, Grant, Item, Note, Representation, Request},
 };
 use evidence_ledger::Digest;
 use evidence_store::{By, Page};
@@ -100,22 +97,31 @@ pub(super) async fn decisions(
     let decisions = every::<Decision>(app, view).await?;
     let items = every::<Item>(app, view).await?;
     let items: BTreeMap<&ItemId, &Item> = items.iter().map(|item| (&item.id, item)).collect();
-    let used = || decisions.iter().flat_map(|row| row.uses.keys()).filter_map(|id| items.get(id));
+    let items_used = || {
+        decisions
+            .iter()
+            .flat_map(|row| row.uses.keys())
+            .filter_map(|id| items.get(id))
+    };
     let organisations = decisions.iter().map(|row| &row.recipient);
-    let organisations = organisations.chain(used().map(|item| &item.discloser));
+    let organisations = organisations.chain(items_used().map(|item| &item.discloser));
     let names = rows::names(app, caller, organisations.collect::<Vec<&OrgId>>()).await?;
-    let entries = decisions.iter().map(|row| row.entry).chain(used().map(|item| item.entry));
+    let entries = decisions
+        .iter()
+        .map(|row| row.entry)
+        .chain(items_used().map(|item| item.entry));
     let texts = rows::texts(app, entries.collect::<Vec<_>>()).await?;
     let digests: Vec<Digest> = decisions.iter().map(|row| row.digest).collect();
     let mut receipts = rows::receipts(app, &digests).await?;
     let none = Aside::new();
     let text = |entry: u64| texts.get(&entry).unwrap_or(&none);
     let uses = |row: &Decision| {
-        let open = row.uses.iter().filter_map(|(id, how)| Some((*items.get(id)?, *how)));
-        open.map(|(item, how)| {
-            wire::item_use(how, item, text(row.entry), text(item.entry), &names)
-        })
-        .collect()
+        let open = row
+            .uses
+            .iter()
+            .filter_map(|(id, how)| Some((*items.get(id)?, *how)));
+        open.map(|(item, how)| wire::item_use(how, item, text(row.entry), text(item.entry), &names))
+            .collect()
     };
     Ok(decisions
         .iter()
@@ -143,7 +149,10 @@ async fn shown_items(
     names: &Names,
 ) -> Result<Vec<v1::RecordItem>, Status> {
     let notes = every::<Note>(app, view).await?;
-    let entries = items.iter().map(|row| row.entry).chain(notes.iter().map(|row| row.entry));
+    let entries = items
+        .iter()
+        .map(|row| row.entry)
+        .chain(notes.iter().map(|row| row.entry));
     let texts: Texts = rows::texts(app, entries.collect::<Vec<_>>()).await?;
     let digests: Vec<Digest> = items.iter().map(|row| row.evidence).collect();
     let mut receipts = rows::receipts(app, &digests).await?;
@@ -151,7 +160,9 @@ async fn shown_items(
     let text = |entry: u64| texts.get(&entry).unwrap_or(&none);
     let notes_on = |item: &Item| {
         let on_it = notes.iter().filter(|note| note.item == item.id);
-        on_it.map(|note| wire::note(note, text(note.entry))).collect()
+        on_it
+            .map(|note| wire::note(note, text(note.entry)))
+            .collect()
     };
     Ok(items
         .iter()
@@ -183,5 +194,7 @@ async fn every<R: Row + ForClaimant>(app: &App, view: &ClaimantView) -> Result<V
 }
 
 fn opened<R: ForClaimant>(rows: Vec<Guarded<R>>, view: &ClaimantView) -> Vec<R> {
-    rows.into_iter().filter_map(|row| row.open_for(view).ok()).collect()
+    rows.into_iter()
+        .filter_map(|row| row.open_for(view).ok())
+        .collect()
 }

@@ -37,7 +37,7 @@ pub async fn start(app: &App, caller: Caller, token: &str) -> Result<Events, Sta
         loop {
             // Marked as seen before the read: a commit during it wakes the wait.
             committed.borrow_and_update();
-            loop {
+            while !app.draining.is_cancelled() {
                 let told = app.store.feed(&caller.org, after, PAGE).await.map_err(|e| error::store(&e))?;
                 let Some(last) = told.last() else { break };
                 after = Some(last.index);
