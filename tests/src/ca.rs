@@ -33,18 +33,30 @@ pub struct Identity {
 
 impl Ca {
     pub fn new() -> Result<Self> {
+        Self::named("Test authority")
+    }
+
+    /// One of several: a revocation list is known by its authority's name.
+    pub fn named(name: &str) -> Result<Self> {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "Test authority");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-        Ok(Self { issuer, serial: AtomicU64::new(1), revoked: Mutex::default() })
+        Ok(Self {
+            issuer,
+            serial: AtomicU64::new(1),
+            revoked: Mutex::default(),
+        })
     }
 
     /// For a gateway on the loopback.
     pub fn server(&self) -> Result<Identity> {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        self.issue(CertificateParams::new(names)?, ExtendedKeyUsagePurpose::ServerAuth)
+        self.issue(
+            CertificateParams::new(names)?,
+            ExtendedKeyUsagePurpose::ServerAuth,
+        )
     }
 
     /// For an organisation.
@@ -56,7 +68,10 @@ impl Ca {
 
     /// Takes a certificate back; the next [`Ca::crl`] says so.
     pub fn revoke(&self, identity: &Identity) {
-        self.revoked.lock().unwrap_or_else(PoisonError::into_inner).push(identity.serial);
+        self.revoked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(identity.serial);
     }
 
     /// The revocation list as it is now (PEM).
@@ -87,7 +102,11 @@ impl Ca {
         self.issuer.der().clone()
     }
 
-    fn issue(&self, mut params: CertificateParams, usage: ExtendedKeyUsagePurpose) -> Result<Identity> {
+    fn issue(
+        &self,
+        mut params: CertificateParams,
+        usage: ExtendedKeyUsagePurpose,
+    ) -> Result<Identity> {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         params.serial_number = Some(SerialNumber::from(serial));
         params.extended_key_usages = vec![usage];

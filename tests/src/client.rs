@@ -8,7 +8,9 @@ use std::{
 
 use anyhow::Result;
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, crypto::aws_lc_rs, version::TLS13};
+use rustls::{
+    ClientConfig, RootCertStore, SupportedProtocolVersion, crypto::aws_lc_rs, version::TLS13,
+};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -49,10 +51,15 @@ pub fn channel(address: &Address, ca: &Ca, identity: &Identity) -> Result<Channe
 }
 
 /// One TLS connection.
-pub async fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<TlsStream<TcpStream>> {
+pub async fn connect(
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
-    TlsConnector::from(config).connect(ServerName::from(address.ip()), socket).await
+    TlsConnector::from(config)
+        .connect(ServerName::from(address.ip()), socket)
+        .await
 }
 
 /// What a client brings to the handshake.
@@ -67,7 +74,9 @@ pub fn tls(
         .with_protocol_versions(versions)?
         .with_root_certificates(roots);
     let mut config = match identity {
-        Some(identity) => builder.with_client_auth_cert(vec![identity.certificate.clone()], identity.key())?,
+        Some(identity) => {
+            builder.with_client_auth_cert(vec![identity.certificate.clone()], identity.key())?
+        }
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = vec![b"h2".to_vec()];

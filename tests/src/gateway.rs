@@ -8,7 +8,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use evidence_gateway::{boot, config::Config};
+use evidence_gateway::{
+    boot,
+    clock::Clock,
+    config::Config,
+    serve::{self, Running},
+};
 use evidence_store::Store;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -19,7 +24,10 @@ use tokio::{
     time::timeout,
 };
 
+use evidence_wire::v1;
+
 use crate::{
+    Org,
     ca::{Ca, Identity},
     client::Address,
     postgres, rng,
@@ -84,20 +92,39 @@ impl Gateway {
         write("gateway.toml", &configuration(folder.path(), engine, extra))?;
         let logs = Logs::default();
         let address = Address::default();
-        Ok(Self { ca, engine, address, operator, logs, process: None, folder, _database: None })
+        Ok(Self {
+            ca,
+            engine,
+            address,
+            operator,
+            logs,
+            process: None,
+            folder,
+            _database: None,
+        })
     }
 
     /// The first start.
     pub async fn init(&self) -> Result<()> {
         let done = Command::new(program("evidence-gateway")?)
-            .args(["init", "--operator-identifier", "company:00000001", "--operator-name", "Operator"])
+            .args([
+                "init",
+                "--operator-identifier",
+                "company:00000001",
+                "--operator-name",
+                "Operator",
+            ])
             .arg("--operator-certificate")
             .arg(self.path("operator.pem"))
             .arg("--config")
             .arg(self.path("gateway.toml"))
             .output()
             .await?;
-        ensure!(done.status.success(), "init: {}", String::from_utf8_lossy(&done.stderr));
+        ensure!(
+            done.status.success(),
+            "init: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         Ok(())
     }
 
@@ -115,7 +142,11 @@ impl Gateway {
             .context("start the gateway")?;
         let lines = process.stderr.take().context("its log is piped")?;
         let (listens, address) = oneshot::channel();
-        tokio::spawn(follow(BufReader::new(lines), Arc::clone(&self.logs), listens));
+        tokio::spawn(follow(
+            BufReader::new(lines),
+            Arc::clone(&self.logs),
+            listens,
+        ));
         self.process = Some(process);
         match timeout(PATIENCE, address).await {
             Ok(Ok(address)) => {
@@ -124,6 +155,15 @@ impl Gateway {
             }
             _ => bail!("the gateway did not start:\n{}", self.log_end()),
         }
+    }
+
+    /// Serves in this process instead, by another clock than the system's. For what takes months.
+    pub async fn serve_at(&self, clock: Clock) -> Result<Running> {
+        let store = self.store().await?;
+        let config = Config::load(&self.path("gateway.toml"))?;
+        let running = serve::start(&config, store, clock, Arc::new(rng())).await?;
+        self.address.set(running.address);
+        Ok(running)
     }
 
     /// Ends the process at once, as a crash would.
@@ -137,10 +177,18 @@ impl Gateway {
 
     /// Asks the process to drain and waits until it has; whether it ended well.
     pub async fn stop(&mut self) -> Result<()> {
-        let Some(mut process) = self.process.take() else { return Ok(()) };
+        let Some(mut process) = self.process.take() else {
+            return Ok(());
+        };
         send(&process, Signal::TERM)?;
-        let status = timeout(PATIENCE, process.wait()).await.context("the gateway did not stop")??;
-        ensure!(status.success(), "the gateway ended with {status}:\n{}", self.log_end());
+        let status = timeout(PATIENCE, process.wait())
+            .await
+            .context("the gateway did not stop")??;
+        ensure!(
+            status.success(),
+            "the gateway ended with {status}:\n{}",
+            self.log_end()
+        );
         Ok(())
     }
 
@@ -151,22 +199,41 @@ impl Gateway {
 
     /// Sends SIGTERM without waiting.
     pub fn terminate(&self) -> Result<()> {
-        send(self.process.as_ref().context("the gateway does not run")?, Signal::TERM)
+        send(
+            self.process.as_ref().context("the gateway does not run")?,
+            Signal::TERM,
+        )
     }
 
     /// Sends SIGHUP: certificates and revocation lists are read again.
     pub fn reload(&self) -> Result<()> {
-        send(self.process.as_ref().context("the gateway does not run")?, Signal::HUP)
+        send(
+            self.process.as_ref().context("the gateway does not run")?,
+            Signal::HUP,
+        )
     }
 
-    /// Whether the process ended by itself.
-    pub fn has_ended(&mut self) -> Result<bool> {
-        let Some(process) = &mut self.process else { return Ok(true) };
-        let ended = process.try_wait()?.is_some();
-        if ended {
-            self.process = None;
+    /// Whether it reads its store for this organisation within a while. One that has stopped, or
+    /// is about to, does not.
+    pub async fn answers(&mut self, org: &Org) -> bool {
+        for _ in 0..100 {
+            if self
+                .process
+                .as_mut()
+                .is_none_or(|process| !matches!(process.try_wait(), Ok(None)))
+            {
+                return false;
+            }
+            let asked = org
+                .ledger()
+                .get_checkpoint(v1::GetCheckpointRequest { size: 0 })
+                .await;
+            if asked.is_ok() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Ok(ended)
+        false
     }
 
     /// Writes the revocation list as the authority has it now.
@@ -188,7 +255,10 @@ impl Gateway {
 
     /// All that it logged.
     pub fn log(&self) -> String {
-        self.logs.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+        self.logs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .join("\n")
     }
 
     /// The last lines that it logged.
@@ -215,7 +285,10 @@ pub fn program(name: &str) -> Result<PathBuf> {
             .to_owned(),
     };
     let program = folder.join(name);
-    ensure!(program.is_file(), "build the programs first: cargo build --workspace --bins");
+    ensure!(
+        program.is_file(),
+        "build the programs first: cargo build --workspace --bins"
+    );
     Ok(program)
 }
 
@@ -233,7 +306,9 @@ async fn follow(
         {
             let _ = listens.send(address);
         }
-        logs.lock().unwrap_or_else(PoisonError::into_inner).push(line.trim_end().to_owned());
+        logs.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(line.trim_end().to_owned());
         line.clear();
     }
 }
@@ -246,7 +321,10 @@ fn address(line: &str) -> Option<std::net::SocketAddr> {
 
 fn send(process: &Child, signal: Signal) -> Result<()> {
     let id = process.id().context("the gateway has ended")?;
-    let pid = i32::try_from(id).ok().and_then(Pid::from_raw).context("a process number")?;
+    let pid = i32::try_from(id)
+        .ok()
+        .and_then(Pid::from_raw)
+        .context("a process number")?;
     Ok(kill_process(pid, signal)?)
 }
 
@@ -269,7 +347,9 @@ fn configuration(folder: &Path, engine: Engine, extra: &str) -> String {
     let at = folder.display();
     let database = match engine {
         Engine::Sqlite => format!("engine = \"sqlite\"\npath = \"{at}/evidence.sqlite\""),
-        Engine::Postgres => format!("engine = \"postgres\"\nurl_file = \"{at}/database.url\"\nmax_connections = 8"),
+        Engine::Postgres => {
+            format!("engine = \"postgres\"\nurl_file = \"{at}/database.url\"\nmax_connections = 8")
+        }
     };
     format!(
         "[listen]\naddress = \"127.0.0.1:0\"\n\

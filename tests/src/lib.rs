@@ -2,6 +2,7 @@
 
 pub mod ca;
 pub mod client;
+pub mod forged;
 pub mod gateway;
 pub mod invariants;
 pub mod org;
@@ -18,7 +19,10 @@ pub use org::Org;
 pub use world::World;
 
 /// The random source of the suites.
-#[expect(clippy::disallowed_methods, reason = "the one random source of the suites")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one random source of the suites"
+)]
 pub fn rng() -> impl SecureRandom + Clone + Send + Sync + 'static {
     ring::rand::SystemRandom::new()
 }
@@ -38,9 +42,17 @@ pub fn random<const N: usize>() -> [u8; N] {
 #[macro_export]
 macro_rules! ok {
     ($call:expr) => {
-        $call.await.map(tonic::Response::into_inner).map_err(|status| {
-            anyhow::anyhow!("{}:{}: {}", file!(), line!(), $crate::world::describe(&status))
-        })?
+        $call
+            .await
+            .map(tonic::Response::into_inner)
+            .map_err(|status| {
+                anyhow::anyhow!(
+                    "{}:{}: {}",
+                    file!(),
+                    line!(),
+                    $crate::world::describe(&status)
+                )
+            })?
     };
 }
 

@@ -79,9 +79,25 @@ pub fn sign_with(
 ) -> Result<v1::SignedStatement> {
     let event = event.into();
     let salt = Salt::from(crate::random::<32>());
-    let commitment = if aside.is_empty() { None } else { Some(aside_digest(&salt, &to_canonical(&aside)?)) };
-    let payload = Payload { event: event.name().to_owned(), salt, aside: commitment, body: event.body()? };
-    let claims = Claims { iss: issuer.to_owned(), sub: subject.to_owned(), iat: at.seconds() };
+    let commitment = if aside.is_empty() {
+        None
+    } else {
+        Some(aside_digest(&salt, &to_canonical(&aside)?))
+    };
+    let payload = Payload {
+        event: event.name().to_owned(),
+        salt,
+        aside: commitment,
+        body: event.body()?,
+    };
+    let claims = Claims {
+        iss: issuer.to_owned(),
+        sub: subject.to_owned(),
+        iat: at.seconds(),
+    };
     let statement = Statement::sign(&typ(event.name()), &claims, &payload.encode()?, key, &rng())?;
-    Ok(v1::SignedStatement { statement: statement.bytes().to_vec(), aside })
+    Ok(v1::SignedStatement {
+        statement: statement.bytes().to_vec(),
+        aside,
+    })
 }

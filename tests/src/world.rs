@@ -10,7 +10,10 @@ use std::sync::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use evidence_domain::{Aside, Event, Moment, Role, ids::{ItemId, OrgId}};
+use evidence_domain::{
+    Aside, Event, Moment, Role,
+    ids::{ItemId, OrgId},
+};
 use evidence_ledger::{Alg, Digest, NoteVerifier, PublicKey, Receipt, Statement, sha256};
 use evidence_wire::{access::role_number, common::timestamp, v1};
 use tonic::Status;
@@ -97,8 +100,16 @@ impl World {
     /// Everybody, the operator first.
     pub fn organisations(&self) -> [&Org; 10] {
         [
-            &self.operator, &self.trust, &self.gp, &self.council, &self.vcse, &self.dwp, &self.portal,
-            &self.other_trust, &self.other_vcse, &self.other_dwp,
+            &self.operator,
+            &self.trust,
+            &self.gp,
+            &self.council,
+            &self.vcse,
+            &self.dwp,
+            &self.portal,
+            &self.other_trust,
+            &self.other_vcse,
+            &self.other_dwp,
         ]
     }
 
@@ -116,7 +127,13 @@ impl World {
         format!("test-{}", self.next())
     }
 
-    pub fn sign(&self, org: &Org, subject: &str, event: impl Into<Event>, aside: Aside) -> Result<v1::SignedStatement> {
+    pub fn sign(
+        &self,
+        org: &Org,
+        subject: &str,
+        event: impl Into<Event>,
+        aside: Aside,
+    ) -> Result<v1::SignedStatement> {
         org.sign(subject, event, aside, self.now())
     }
 
@@ -126,17 +143,30 @@ impl World {
     }
 
     /// As [`World::keep`], with the document that the receipt is for.
-    pub fn keep_with(&self, receipt: Option<v1::Receipt>, document: Option<(ItemId, Vec<u8>)>) -> Result<v1::Receipt> {
+    pub fn keep_with(
+        &self,
+        receipt: Option<v1::Receipt>,
+        document: Option<(ItemId, Vec<u8>)>,
+    ) -> Result<v1::Receipt> {
         let receipt = receipt.context("the answer has no receipt")?;
         self.log.verify(&receipt)?;
-        let kept = Kept { receipt: receipt.clone(), document };
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+        let kept = Kept {
+            receipt: receipt.clone(),
+            document,
+        };
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(kept);
         Ok(receipt)
     }
 
     /// Every receipt in hand.
     pub fn kept(&self) -> Vec<Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -146,10 +176,19 @@ impl LogKeys {
         let entry = Digest::try_from(receipt.entry.as_slice())?;
         let parsed = Receipt::parse(&receipt.receipt)?;
         parsed.verify(&entry, &self.receipt)?;
-        ensure!((parsed.index, parsed.size) == (receipt.index, receipt.tree_size), "the receipt speaks of another place");
+        ensure!(
+            (parsed.index, parsed.size) == (receipt.index, receipt.tree_size),
+            "the receipt speaks of another place"
+        );
         if !receipt.statement.is_empty() {
-            ensure!(Statement::parse(&receipt.statement)?.entry() == entry, "the statement is another entry");
-            ensure!(sha256(&receipt.statement) == entry, "the statement is not as logged");
+            ensure!(
+                Statement::parse(&receipt.statement)?.entry() == entry,
+                "the statement is another entry"
+            );
+            ensure!(
+                sha256(&receipt.statement) == entry,
+                "the statement is not as logged"
+            );
         }
         ensure!(receipt.received_at.is_some(), "the receipt has no time");
         Ok(entry)
@@ -159,12 +198,20 @@ impl LogKeys {
 /// The stable reason in a status, or its code where it has none.
 pub fn reason(status: &Status) -> String {
     let details = status.get_error_details();
-    details.error_info().map_or_else(|| format!("{:?}", status.code()), |info| info.reason.clone())
+    details.error_info().map_or_else(
+        || format!("{:?}", status.code()),
+        |info| info.reason.clone(),
+    )
 }
 
 /// A status in one line.
 pub fn describe(status: &Status) -> String {
-    format!("{:?} {}: {}", status.code(), reason(status), status.message())
+    format!(
+        "{:?} {}: {}",
+        status.code(),
+        reason(status),
+        status.message()
+    )
 }
 
 async fn operator(gateway: &Gateway) -> Result<Org> {
@@ -179,28 +226,50 @@ async fn operator(gateway: &Gateway) -> Result<Org> {
         identity,
         channel,
     };
-    let listed = ok!(org.directory().list_organisations(v1::ListOrganisationsRequest::default()));
-    let own = listed.organisations.iter().find(|each| each.identifier == org.identifier);
-    org.id = own.context("the operator is not registered")?.organisation_id.parse()?;
+    let listed = ok!(org
+        .directory()
+        .list_organisations(v1::ListOrganisationsRequest::default()));
+    let own = listed
+        .organisations
+        .iter()
+        .find(|each| each.identifier == org.identifier);
+    org.id = own
+        .context("the operator is not registered")?
+        .organisation_id
+        .parse()?;
     Ok(org)
 }
 
-async fn register(gateway: &Gateway, operator: &Org, identifier: &str, roles: &[Role], alg: Alg) -> Result<Org> {
+async fn register(
+    gateway: &Gateway,
+    operator: &Org,
+    identifier: &str,
+    roles: &[Role],
+    alg: Alg,
+) -> Result<Org> {
     let identity = gateway.ca.client(identifier)?;
     let channel = client::channel(&gateway.address, &gateway.ca, &identity)?;
     let name = format!("Organisation {identifier}");
-    let registered = ok!(operator.directory().register_organisation(v1::RegisterOrganisationRequest {
-        request_id: format!("register-{identifier}"),
-        identifier: identifier.to_owned(),
-        name: name.clone(),
-        roles: roles.iter().map(|role| role_number(*role)).collect(),
-    }));
-    let id = registered.organisation.context("no organisation")?.organisation_id;
-    ok!(operator.directory().add_certificate(v1::AddCertificateRequest {
-        request_id: format!("certificate-{identifier}"),
-        organisation_id: id.clone(),
-        fingerprint: identity.fingerprint().to_string(),
-    }));
+    let registered =
+        ok!(operator
+            .directory()
+            .register_organisation(v1::RegisterOrganisationRequest {
+                request_id: format!("register-{identifier}"),
+                identifier: identifier.to_owned(),
+                name: name.clone(),
+                roles: roles.iter().map(|role| role_number(*role)).collect(),
+            }));
+    let id = registered
+        .organisation
+        .context("no organisation")?
+        .organisation_id;
+    ok!(operator
+        .directory()
+        .add_certificate(v1::AddCertificateRequest {
+            request_id: format!("certificate-{identifier}"),
+            organisation_id: id.clone(),
+            fingerprint: identity.fingerprint().to_string(),
+        }));
     let key = Org::new_key(alg)?;
     ok!(operator.directory().register_key(v1::RegisterKeyRequest {
         request_id: format!("key-{identifier}"),
@@ -210,15 +279,32 @@ async fn register(gateway: &Gateway, operator: &Org, identifier: &str, roles: &[
         not_after: Some(timestamp(now().plus_seconds(365 * 86_400))),
     }));
     let roles = roles.iter().copied().collect();
-    Ok(Org { id: id.parse()?, identifier: identifier.to_owned(), name, roles, key, identity, channel })
+    Ok(Org {
+        id: id.parse()?,
+        identifier: identifier.to_owned(),
+        name,
+        roles,
+        key,
+        identity,
+        channel,
+    })
 }
 
 async fn log_keys(org: &Org) -> Result<LogKeys> {
     let listed = ok!(org.ledger().list_log_keys(v1::ListLogKeysRequest {}));
-    let find = |usage: &str| listed.keys.iter().find(|key| key.r#use == usage).context("a key is missing");
+    let find = |usage: &str| {
+        listed
+            .keys
+            .iter()
+            .find(|key| key.r#use == usage)
+            .context("a key is missing")
+    };
     Ok(LogKeys {
         receipt: PublicKey::from_cose_key(&find("receipt")?.cose_key)?,
         statement: PublicKey::from_cose_key(&find("statement")?.cose_key)?,
-        checkpoint: find("checkpoint")?.verifier_key.parse().context("a verifier key")?,
+        checkpoint: find("checkpoint")?
+            .verifier_key
+            .parse()
+            .context("a verifier key")?,
     })
 }

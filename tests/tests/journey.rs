@@ -4,7 +4,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use evidence_domain::{Aside, event::CertifiedCopy, event::DisclosureDeclared, event::Disclosure, ids::ItemId};
+use evidence_domain::{
+    Aside, event::CertifiedCopy, event::Disclosure, event::DisclosureDeclared, ids::ItemId,
+};
 use evidence_tests::{World, ok, on_both, refused, world::use_::pull};
 use evidence_wire::v1::{self, ItemState, RequestState, pull_response::Part};
 use jiff::civil::date;
@@ -12,7 +14,9 @@ use tokio::time::timeout;
 
 /// Larger than what rides in the database, so that it goes to the document store.
 fn large() -> Vec<u8> {
-    (0..3_000_000_u32).map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap_or(0)).collect()
+    (0..3_000_000_u32)
+        .map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap_or(0))
+        .collect()
 }
 
 on_both! {
@@ -268,21 +272,57 @@ on_both! {
 }
 
 /// What is held, who saw it and how it was used, as the claimant is shown.
-async fn the_claimant_sees_it(world: &World, grant: &v1::Grant, decision: &v1::Decision, items: usize) -> Result<()> {
+async fn the_claimant_sees_it(
+    world: &World,
+    grant: &v1::Grant,
+    decision: &v1::Decision,
+    items: usize,
+) -> Result<()> {
     let viewer = || world.viewer(grant);
-    let record = ok!(world.portal.record().get_record(v1::GetRecordRequest { viewer: viewer() }));
-    ensure!((record.items.len(), record.requests.len(), record.cases.len(), record.adjustments.len()) == (items, 1, 1, 1));
+    let record = ok!(world
+        .portal
+        .record()
+        .get_record(v1::GetRecordRequest { viewer: viewer() }));
+    ensure!(
+        (
+            record.items.len(),
+            record.requests.len(),
+            record.cases.len(),
+            record.adjustments.len()
+        ) == (items, 1, 1, 1)
+    );
     for item in &record.items {
         world.keep(item.receipt.clone())?;
     }
     let first: ItemId = record.items[0].item_id.parse()?;
     read(world, grant, &first).await?;
-    let accesses = ok!(world.portal.record().list_accesses(v1::ListAccessesRequest { viewer: viewer(), ..Default::default() })).accesses;
-    let actions: BTreeSet<_> = accesses.iter().map(|access| access.action.as_str()).collect();
+    let accesses = ok!(world
+        .portal
+        .record()
+        .list_accesses(v1::ListAccessesRequest {
+            viewer: viewer(),
+            ..Default::default()
+        }))
+    .accesses;
+    let actions: BTreeSet<_> = accesses
+        .iter()
+        .map(|access| access.action.as_str())
+        .collect();
     ensure!(actions == ["pulled", "viewed"].into(), "{actions:?}");
-    let pulled = accesses.iter().find(|access| access.action == "pulled").context("no pull")?;
-    ensure!(pulled.organisation_name == world.dwp.name && pulled.items.len() == items && pulled.purpose == "wca");
-    let decisions = ok!(world.portal.record().list_decisions(v1::ListDecisionsRequest { viewer: viewer() })).decisions;
+    let pulled = accesses
+        .iter()
+        .find(|access| access.action == "pulled")
+        .context("no pull")?;
+    ensure!(
+        pulled.organisation_name == world.dwp.name
+            && pulled.items.len() == items
+            && pulled.purpose == "wca"
+    );
+    let decisions = ok!(world
+        .portal
+        .record()
+        .list_decisions(v1::ListDecisionsRequest { viewer: viewer() }))
+    .decisions;
     ensure!(decisions.len() == 1 && decisions[0].decision_id == decision.decision_id);
     ensure!(decisions[0].uses.len() == items);
     Ok(())
@@ -290,7 +330,11 @@ async fn the_claimant_sees_it(world: &World, grant: &v1::Grant, decision: &v1::D
 
 /// A document as the claimant reads it.
 async fn read(world: &World, grant: &v1::Grant, item: &ItemId) -> Result<Vec<u8>> {
-    let asked = v1::ReadItemRequest { viewer: world.viewer(grant), item_id: item.to_string(), from_offset: 0 };
+    let asked = v1::ReadItemRequest {
+        viewer: world.viewer(grant),
+        item_id: item.to_string(),
+        from_offset: 0,
+    };
     let mut stream = ok!(world.portal.record().read_item(asked));
     let mut bytes = Vec::new();
     while let Some(part) = stream.message().await? {
@@ -301,14 +345,23 @@ async fn read(world: &World, grant: &v1::Grant, item: &ItemId) -> Result<Vec<u8>
 
 /// The next events for the trust after a token.
 async fn events(world: &World, token: &str, count: usize) -> Result<Vec<v1::WatchEvent>> {
-    let mut stream = ok!(world.trust.requests().watch(v1::WatchRequest { resume_token: token.to_owned() }));
+    let mut stream = ok!(world.trust.requests().watch(v1::WatchRequest {
+        resume_token: token.to_owned()
+    }));
     let mut events = Vec::new();
     while events.len() < count {
-        events.push(timeout(Duration::from_secs(20), stream.message()).await??.context("the stream ended")?);
+        events.push(
+            timeout(Duration::from_secs(20), stream.message())
+                .await??
+                .context("the stream ended")?,
+        );
     }
     Ok(events)
 }
 
-async fn pull_to_end(org: &evidence_tests::Org, request: v1::PullRequest) -> Result<(), tonic::Status> {
+async fn pull_to_end(
+    org: &evidence_tests::Org,
+    request: v1::PullRequest,
+) -> Result<(), tonic::Status> {
     pull(org, request).await.map(drop)
 }

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use evidence_domain::Aside;
-use evidence_tests::{Engine, Gateway, World, ok, world::evidence::parts};
+use evidence_tests::{Engine, Gateway, World, ok, postgres, world::evidence::parts};
 use evidence_wire::v1;
 use opentelemetry_proto::tonic::{
     collector::{
@@ -27,10 +27,17 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
-/// The client's own trace and span, as a system of a trust would send them.
-const TRACE: [u8; 16] = [0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c];
+/// Pushes, each in a trace of its own. Several, because a span that is lost now and then is lost.
+const PUSHES: u8 = 16;
+/// The client's span in each of them.
 const CLIENT_SPAN: [u8; 8] = [0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31];
-const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// A push's trace, as the client's system numbers it.
+fn trace(push: u8) -> [u8; 16] {
+    let mut trace = [0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0];
+    trace[15] = push;
+    trace
+}
 
 /// What people said or are called in this suite. None of it may reach an operator.
 const NAME: &str = "Wilhelmina Quartermaine";
@@ -41,11 +48,21 @@ const ACTOR: &str = "decision maker 7";
 const QUESTION: &str = "How does it affect daily living?";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_push_is_one_trace_and_nobody_is_named() -> Result<()> {
+async fn a_push_is_one_trace_and_nobody_is_named_on_sqlite() -> Result<()> {
+    observed(Engine::Sqlite, None).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_is_one_trace_and_nobody_is_named_on_postgres() -> Result<()> {
+    let database = tokio::task::spawn_blocking(postgres::database).await??;
+    observed(Engine::Postgres, Some(&database.url())).await
+}
+
+async fn observed(engine: Engine, url: Option<&str>) -> Result<()> {
     let collector = Collector::default();
     let endpoint = collector.clone().listen().await?;
     let prometheus = free_address().await?;
-    let mut gateway = Gateway::new(Engine::Sqlite, None, &configured(endpoint, prometheus))?;
+    let mut gateway = Gateway::new(engine, url, &configured(endpoint, prometheus))?;
     gateway.init().await?;
     gateway.serve().await?;
     let mut world = World::with(gateway).await?;
@@ -55,7 +72,10 @@ async fn one_push_is_one_trace_and_nobody_is_named() -> Result<()> {
     // Stopping sends what is still held back.
     world.gateway.stop().await?;
 
-    whole_trace(&collector.spans())?;
+    let spans = collector.spans();
+    for push in 0..PUSHES {
+        whole_trace(&spans, trace(push))?;
+    }
     numbers(&page, &collector)?;
     let log = world.gateway.log();
     for text in [NAME, TITLE, AUTHOR, WORDS, ACTOR, QUESTION, &nhs_number, "Quartermaine", "quartermaine"] {
@@ -99,7 +119,9 @@ async fn journey(world: &World) -> Result<String> {
     let grant = world.grant_with(world.grant_request(&registered.claimant_id)).await?;
     let case = world.case(&grant, "wca").await?;
     let request = world.request(&case, &grant, &world.trust).await?;
-    traced_push(world, &grant, &request).await?;
+    for push in 0..PUSHES {
+        traced_push(world, &grant, &request, push).await?;
+    }
     world.own_statement(&grant, WORDS).await?;
     let pulled = world.pull(&case).await?;
     world.acknowledge(&case, &pulled).await?;
@@ -107,14 +129,15 @@ async fn journey(world: &World) -> Result<String> {
     Ok(nhs_number)
 }
 
-async fn traced_push(world: &World, grant: &v1::Grant, request: &v1::EvidenceRequest) -> Result<()> {
-    let document = format!("{NAME}: {WORDS}");
+async fn traced_push(world: &World, grant: &v1::Grant, request: &v1::EvidenceRequest, push: u8) -> Result<()> {
+    let traceparent = format!("00-{:032x}-{:016x}-01", u128::from_be_bytes(trace(push)), u64::from_be_bytes(CLIENT_SPAN));
+    let document = format!("{NAME}: {WORDS} {push}");
     let evidence = world.evidence(grant, Some(request), document.as_bytes());
     let texts: Aside = [("title".to_owned(), TITLE.to_owned()), ("author".to_owned(), AUTHOR.to_owned())].into();
     let signed = world.sign(&world.trust, &request.subject, evidence, texts)?;
     let push = v1::Push { evidence: Some(signed), ..v1::Push::default() };
     let mut call = Request::new(tokio_stream::iter(parts(&push, document.as_bytes())));
-    call.metadata_mut().insert("traceparent", TRACEPARENT.parse()?);
+    call.metadata_mut().insert("traceparent", traceparent.parse()?);
     // Free text from outside: it must go no further.
     call.metadata_mut().insert("tracestate", "person=quartermaine".parse()?);
     let mut answers = ok!(world.trust.evidence().submit(call));
@@ -125,8 +148,8 @@ async fn traced_push(world: &World, grant: &v1::Grant, request: &v1::EvidenceReq
 }
 
 /// The client's trace holds the call, the wait in the journal and the commit, each below the last.
-fn whole_trace(spans: &[Span]) -> Result<()> {
-    let ours: Vec<&Span> = spans.iter().filter(|span| span.trace_id == TRACE).collect();
+fn whole_trace(spans: &[Span], trace: [u8; 16]) -> Result<()> {
+    let ours: Vec<&Span> = spans.iter().filter(|span| span.trace_id == trace).collect();
     let names: Vec<&str> = ours.iter().map(|span| span.name.as_str()).collect();
     let only = |name: &str| {
         let mut named = ours.iter().filter(|span| span.name == name);
@@ -151,8 +174,8 @@ fn numbers(page: &str, collector: &Collector) -> Result<()> {
     let entries = page.lines().find_map(|line| line.strip_prefix("evidence_entries_total "));
     let entries: f64 = entries.context("no evidence_entries_total in the scrape")?.parse()?;
     ensure!(entries >= 10.0, "{entries} entries");
-    let call = "evidence_rpc_seconds_count{rpc=\"evidence.v1.EvidenceService/Submit\",code=\"OK\"} 1";
-    ensure!(page.contains(call), "{page}");
+    let call = "evidence_rpc_seconds_count{rpc=\"evidence.v1.EvidenceService/Submit\",code=\"OK\"}";
+    ensure!(page.contains(&format!("{call} {PUSHES}\n")), "{page}");
     for metric in ["evidence_entries_total", "evidence_rpc_seconds", "gateway-under-test"] {
         ensure!(collector.holds(metric), "`{metric}` did not come to the collector");
     }

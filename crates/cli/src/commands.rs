@@ -1,5 +1,12 @@
 //! The command line: what there is to call, and how each call is made and shown.
 
+/// One call of one service, for [`Context::show`] and [`Context::change`]: `call!(ledger.get_receipt)`.
+macro_rules! call {
+    ($service:ident.$call:ident) => {
+        |gateway: $crate::Gateway, request| async move { gateway.$service().$call(request).await }
+    };
+}
+
 mod bundle;
 mod choices;
 mod consent;

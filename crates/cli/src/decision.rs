@@ -179,16 +179,17 @@ pub fn template(
         quoted(&bundle.bundle_id),
         quoted(&bundle.purpose),
     );
-    text.push_str("# What the claimant needs done differently. Naming one says that it was taken account of.\n");
+    text.push_str("# What the claimant needs done differently. Take the # off each that was taken account of.\n");
     let adjustments = manifest
         .adjustments
         .iter()
         .map(|each| (each.adjustment_id.as_str(), each.text.as_str()));
-    list(&mut text, "adjustments", adjustments);
+    list(&mut text, "adjustments", "# ", adjustments);
     text.push_str("# Requests that others are late with.\n");
     list(
         &mut text,
         "overdue",
+        "",
         overdue
             .iter()
             .map(|each| (each.request_id.as_str(), each.discloser.as_str())),
@@ -233,10 +234,16 @@ fn use_of(text: &mut String, item: &v1::ManifestItem) {
     }
 }
 
-fn list<'a>(text: &mut String, name: &str, entries: impl Iterator<Item = (&'a str, &'a str)>) {
+/// `before` goes before each entry.
+fn list<'a>(
+    text: &mut String,
+    name: &str,
+    before: &str,
+    entries: impl Iterator<Item = (&'a str, &'a str)>,
+) {
     let _ = writeln!(text, "{name} = [");
     for (id, about) in entries {
-        let _ = writeln!(text, "    {}, # {}", quoted(id), comment(about));
+        let _ = writeln!(text, "    {before}{}, # {}", quoted(id), comment(about));
     }
     text.push_str("]\n");
 }
@@ -313,7 +320,8 @@ mod tests {
             ..v1::EvidenceRequest::default()
         };
         let text = template(&manifest(), &id(DecisionId::from_random, 9), &[overdue]).unwrap();
-        text.replace("outcome = \"\"", "outcome = \"adverse\"")
+        text.replace("    # \"adjustment_", "    \"adjustment_")
+            .replace("outcome = \"\"", "outcome = \"adverse\"")
             .replacen("use = \"\"", "use = \"discounted\"", 1)
             .replacen("reason = \"\"", "reason = \"It is about another year.\"", 1)
             .replacen("use = \"\"", "use = \"relied-on\"", 1)

@@ -50,7 +50,7 @@ pub enum CliError {
         "The gateway cannot be reached: {0}. Check `endpoint` and the network, then try again."
     )]
     Unreachable(String),
-    #[error("The gateway failed: {0} Nothing was changed. Tell its operator the time of the call.")]
+    #[error("The gateway failed: {0}")]
     Faulty(String),
     #[error(
         "The gateway and this organisation do not accept each other: {0}. Check `ca`, `certificate` and `key`, and that the operator has added the certificate."

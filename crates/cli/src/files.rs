@@ -41,6 +41,15 @@ pub fn write_new(path: &Path, contents: &[u8]) -> Result<(), CliError> {
     sync_folder(parent)
 }
 
+/// Options that make a file its owner's alone, where the system knows such a thing.
+pub fn private() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.write(true).create(true);
+    options
+}
+
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), CliError> {
     let mut json = serde_json::to_vec_pretty(value)
         .map_err(|error| CliError::file(path, error.to_string()))?;

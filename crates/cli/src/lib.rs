@@ -22,7 +22,11 @@ pub mod verify;
 pub mod watch;
 
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod shapes;
+#[cfg(test)]
+mod testlog;
 
 pub use client::Gateway;
 pub use config::Config;

@@ -5,7 +5,7 @@ mod check;
 mod folder;
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{Seek as _, SeekFrom, Write as _},
     path::PathBuf,
 };
@@ -15,7 +15,7 @@ use evidence_wire::v1::{self, pull_response::Part};
 use indicatif::ProgressBar;
 use tonic::{Request, Status};
 
-use crate::{CliError, Gateway, error::Failure, proof::LogKeys};
+use crate::{CliError, Gateway, error::Failure, files, proof::LogKeys};
 
 pub use check::{chain, check_manifest};
 pub use folder::{Asked, Folder, Held, Kept};
@@ -174,14 +174,8 @@ struct Writing {
 impl Writing {
     fn start(folder: &Folder, chunk: &v1::DocumentChunk) -> Result<Self, CliError> {
         let path = folder.part_path(&chunk.item_id)?;
-        let mut options = OpenOptions::new();
         // What was written before a crash beyond the offset asked for is written again.
-        let mut file = options
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(CliError::io(&path))?;
+        let mut file = files::private().open(&path).map_err(CliError::io(&path))?;
         file.seek(SeekFrom::Start(chunk.offset))
             .map_err(CliError::io(&path))?;
         Ok(Self {

@@ -167,7 +167,7 @@ fn short(message: &DynamicMessage) -> Option<String> {
                 .unwrap_or_default();
             let again = if receipt.replay { ", as before" } else { "" };
             Some(format!(
-                "received {at}{again}; place {} of {} in the log; entry {}",
+                "received {at}{again}; index {} in a log of {}; entry {}",
                 receipt.index,
                 receipt.tree_size,
                 HEXLOWER.encode(&receipt.entry)
@@ -190,7 +190,9 @@ fn line(label: &str, value: &str, depth: usize, text: &mut String) {
     let indent = "  ".repeat(depth);
     // Longer texts keep their lines, each under the first.
     let value = value.replace('\n', &format!("\n{indent}{:COLUMN$}", ""));
-    let _ = writeln!(text, "{indent}{label:<COLUMN$}{value}");
+    // A label that is wider than the column still ends somewhere.
+    let width = COLUMN.max(label.len() + 2);
+    let _ = writeln!(text, "{indent}{label:<width$}{value}");
 }
 
 fn scalar(field: &FieldDescriptor, value: &Value) -> String {
@@ -285,7 +287,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
-        assert!(text.contains("place 3 of 9 in the log; entry abababab"));
+        assert!(text.contains("index 3 in a log of 9; entry abababab"));
         assert!(!text.contains("Assurance"), "what says nothing is left out");
     }
 

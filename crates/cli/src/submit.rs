@@ -74,17 +74,16 @@ pub async fn run(
         // From here on the gateway may hold any of them: the journal must know.
         journal.save()?;
         let parcels: Vec<Parcel> = open.iter().map(|job| job.parcel.clone()).collect();
-        let mut ended = Vec::new();
+        let mut told = Ok(());
         send(gateway, &parcels, progress, |index, outcome| {
-            ended.push((index, outcome));
+            let sent = open[index].conclude(journal, outcome);
+            if told.is_ok() {
+                told = each(open[index], sent);
+            }
         })
         .await;
-        for (index, outcome) in ended {
-            let job = open[index];
-            let sent = job.conclude(journal, outcome);
-            each(job, sent)?;
-        }
         journal.save()?;
+        told?;
     }
     Ok(())
 }

@@ -89,10 +89,10 @@ impl Report {
         let mut text = String::new();
         for check in &self.checks {
             let (mark, because) = match &check.verdict {
-                Verdict::Valid => ("valid      ", String::new()),
-                Verdict::Invalid(because) => ("INVALID    ", format!(" {because}")),
-                Verdict::CannotTell(because) => ("cannot tell", format!(" {because}")),
-                Verdict::NotChecked(because) => ("not checked", format!(" {because}")),
+                Verdict::Valid => ("holds        ", String::new()),
+                Verdict::Invalid(because) => ("DOES NOT HOLD", format!(" {because}")),
+                Verdict::CannotTell(because) => ("cannot tell  ", format!(" {because}")),
+                Verdict::NotChecked(because) => ("not checked  ", format!(" {because}")),
             };
             let _ = writeln!(text, "{mark}  {}{because}", check.means);
         }
@@ -195,8 +195,8 @@ fn statement_checks(
     report.add(
         "receipt",
         format!(
-            "The log holds the {what} at place {} of {}.",
-            proof.index, proof.tree_size
+            "The log of {} entries holds the {what}, at index {}.",
+            proof.tree_size, proof.index
         ),
         log,
     );

@@ -115,7 +115,7 @@ fn fold(world: &mut World, event: &Event, case: &CaseId, chain: Chain, entry: &D
     Ok(())
 }
 
-pub(crate) fn missing(event: &Event, key: impl ToString) -> ApplyError {
+pub(crate) fn missing(event: &Event, key: &(impl ToString + ?Sized)) -> ApplyError {
     ApplyError { event: event.name(), key: key.to_string() }
 }
 

@@ -22,6 +22,7 @@ use crate::{
 macro_rules! commands {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
         /// One call that changes state.
+        #[allow(clippy::large_enum_variant, reason = "a push is the largest and by far the commonest")]
         #[derive(Debug, Clone)]
         pub enum Command { $($name($name),)* }
 

@@ -358,7 +358,7 @@ bodies! {
         /// there is always one, so that it says nothing.
         official_uses: Digest,
     }
-    /// Aside: `use/<item>`, `reason/<item>` for the withheld items.
+    /// Aside: `use/<item>`, `reason/<item>` for the withheld items; `salt`, hex.
     DecisionOfficial { decision: DecisionId, uses: BTreeMap<ItemId, Use>, official_uses: Digest, }
     /// Aside: `actor`.
     ItemViewed {

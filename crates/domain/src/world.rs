@@ -95,6 +95,7 @@ macro_rules! records {
         $(impl Row for $name {
             const KIND: &'static str = $kind;
             fn key(&self) -> String { let $row = self; $key }
+            #[allow(clippy::needless_update, reason = "some kinds set every column")]
             fn index(&self) -> Index {
                 let $row = self;
                 Index { parties: $parties, entry: $row.entry, $($field: Some($value.to_string()),)* ..Index::default() }

@@ -104,7 +104,6 @@ async fn serve_config(config: &Config) -> anyhow::Result<()> {
     let rng = random();
     let store = boot::open(config, Arc::clone(&rng)).await?;
     let running = serve::start(config, store, Clock::system(), rng).await?;
-    tracing::info!(address = %running.address, "serving");
     let outcome = serve::until_signal(running).await;
     telemetry.shutdown().await;
     Ok(outcome?)

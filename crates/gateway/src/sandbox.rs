@@ -104,19 +104,31 @@ fn configure(folder: &Folder, arguments: &Arguments) -> anyhow::Result<Config> {
     for member in cast::MEMBERS {
         authority.issue_client(folder, member, now)?;
     }
-    let text = folder::gateway_toml(folder, arguments.address, arguments.telemetry.as_deref(), PROMETHEUS)?;
+    let text = folder::gateway_toml(
+        folder,
+        arguments.address,
+        arguments.telemetry.as_deref(),
+        PROMETHEUS,
+    )?;
     let path = folder.path("gateway.toml");
     folder::write(&path, text.as_bytes())?;
     Ok(Config::load(&path)?)
 }
 
-async fn serve_folder(folder: &Folder, config: &Config, arguments: &Arguments, rng: Arc<Rng>) -> anyhow::Result<()> {
+async fn serve_folder(
+    folder: &Folder,
+    config: &Config,
+    arguments: &Arguments,
+    rng: Arc<Rng>,
+) -> anyhow::Result<()> {
     let clock = control::clock(folder)?;
     let known = Facts::load(folder)?;
     let store = if known.is_some() {
         boot::open(config, Arc::clone(&rng)).await?
     } else {
-        boot::init(config, &clock, &operator(folder)?, Arc::clone(&rng)).await?.0
+        boot::init(config, &clock, &operator(folder)?, Arc::clone(&rng))
+            .await?
+            .0
     };
     let running = serve::start(config, store, clock.clone(), Arc::clone(&rng)).await?;
     let endpoint = folder::endpoint(running.address);
@@ -128,10 +140,10 @@ async fn serve_folder(folder: &Folder, config: &Config, arguments: &Arguments, r
     };
     settle::write_client_configs(folder, &facts, &endpoint)?;
     let control = control::listen(folder, clock.clone())?;
-    print!("{}", next::text(folder, &facts, arguments.files.as_deref(), &clock));
+    let files = arguments.files.as_deref();
+    next::write(&mut std::io::stdout(), folder, &facts, files, &clock)?;
     settle::write_ready(folder, &facts, &endpoint, &clock)?;
     println!("ready {endpoint}");
-    tracing::info!(address = %running.address, "serving");
     let outcome = serve::until_signal(running).await;
     control.close();
     folder.remove("ready.json")?;
@@ -149,7 +161,9 @@ fn operator(folder: &Folder) -> anyhow::Result<Operator> {
 
 /// A span such as 5d; a day is 24 hours.
 fn span(text: &str) -> Result<SignedDuration, String> {
-    let span: jiff::Span = text.parse().map_err(|error| format!("{error}; write it as 5d, 36h or 2w"))?;
+    let span: jiff::Span = text
+        .parse()
+        .map_err(|error| format!("{error}; write it as 5d, 36h or 2w"))?;
     span.to_duration(jiff::SpanRelativeTo::days_are_24_hours())
         .map_err(|error| format!("{error}; write it in weeks, days and hours"))
 }

@@ -30,11 +30,11 @@ use crate::{
 };
 
 /// How often what nobody will finish is swept away.
-const SWEEP: Duration = Duration::from_secs(60);
+const SWEEP: Duration = Duration::from_mins(1);
 /// How often the document store is searched for what no entry names: it lists all there is.
-const SWEEP_ORPHANS: Duration = Duration::from_secs(24 * 60 * 60);
+const SWEEP_ORPHANS: Duration = Duration::from_hours(24);
 /// How much longer than any connection lives such a part must have lain there.
-const ORPHAN_SLACK: Duration = Duration::from_secs(60 * 60);
+const ORPHAN_SLACK: Duration = Duration::from_hours(1);
 /// How long calls under way may take to end once the gateway drains.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -101,16 +101,16 @@ pub async fn start(config: &Config, store: Store, clock: Clock, rng: Arc<Rng>) -
     let identity = Identity::new(app.store.clone(), tls.clone());
     let (health, routes) = routes(&app, &identity).await;
     let known = METHODS.iter().map(|method| method.path.trim_start_matches('/')).chain(OPEN_METHODS).map(str::to_owned);
-    let router = server_builder(&config.limits)
+    let server = server_builder(&config.limits)
         .layer(RpcLayer::new(known))
         .layer(AccessLayer::new(identity))
         .add_routes(routes);
     let connections = incoming(listener, tls.clone(), &config.limits);
     let draining = app.draining.clone();
-    let serving = router.serve_with_incoming_shutdown(connections, async move { draining.cancelled().await });
+    let serving = server.serve_with_incoming_shutdown(connections, async move { draining.cancelled().await });
     let keeper = Keeper { app: app.clone(), tls: tls.clone(), stop: stop.clone(), failed, journal_stop, health };
-    let server = tokio::spawn(async move { keeper.keep(serving, journal_task).await });
-    Ok(Running { address, app, tls, stop, server })
+    let kept = tokio::spawn(async move { keeper.keep(serving, journal_task).await });
+    Ok(Running { address, app, tls, stop, server: kept })
 }
 
 /// Every service, with its message limits.
@@ -229,13 +229,15 @@ fn ticks(every: Duration) -> tokio::time::Interval {
     ticks
 }
 
-/// Serves until SIGTERM, SIGINT or a failure; SIGHUP reloads certificates and revocation lists.
+/// Says so in the log, and serves until SIGTERM, SIGINT or a failure; SIGHUP reloads certificates and revocation lists.
 pub async fn until_signal(running: Running) -> Result<(), ServeError> {
     use tokio::signal::unix::{SignalKind, signal};
     let listen = |kind| signal(kind).map_err(|source| ServeError::Listen { address: running.address, source });
     let mut hangup = listen(SignalKind::hangup())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
+    // Only now: who reads this may send a signal, which before would have ended the process at once.
+    tracing::info!(address = %running.address, "serving");
     let tls = running.tls.clone();
     let stop = running.stop.clone();
     let mut stopped = std::pin::pin!(running.stopped());

@@ -23,7 +23,6 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 use crate::config::{LogFormat, LogLevel, TelemetryConfig};
@@ -67,10 +66,13 @@ impl Telemetry {
             .transpose()?;
         let (traces, meters) = providers.unzip();
         let scrape = start_metrics(config, meters.as_ref())?;
-        tracing_subscriber::registry()
+        let subscriber = tracing_subscriber::registry()
             .with(log_layer(config))
-            .with(traces.as_ref().map(trace_layer))
-            .try_init()
+            .with(traces.as_ref().map(trace_layer));
+        // Not `try_init`, which takes in the `log` crate as well: sqlx asks that after each query
+        // whether it is on, and the asking makes per-layer filters drop the thread's next span or
+        // event (tokio-rs/tracing#2519).
+        tracing::subscriber::set_global_default(subscriber)
             .map_err(|_| TelemetryError::AlreadyStarted)?;
         Ok(Self {
             traces,

@@ -77,7 +77,7 @@ impl Store {
         ];
         let mut tx = self.db().begin().await?;
         let rows = tx.fetch(sql, &args).await?;
-        tx.commit().await.map_err(not_committed)?;
+        tx.commit().await.map_err(|error| not_committed(&error))?;
         let row = rows
             .first()
             .ok_or_else(|| StoreError::Corrupt("an upload was kept and not found".to_owned()))?;
@@ -221,7 +221,7 @@ impl Store {
     async fn change(&self, sql: &'static str, args: &[Value]) -> Result<u64, StoreError> {
         let mut tx = self.db().begin().await?;
         let rows = tx.execute(sql, args).await?;
-        tx.commit().await.map_err(not_committed)?;
+        tx.commit().await.map_err(|error| not_committed(&error))?;
         Ok(rows)
     }
 }
@@ -241,7 +241,7 @@ where
 }
 
 /// Each of these statements may safely be sent again, so an unknown outcome is a passing fault.
-fn not_committed(error: CommitError) -> StoreError {
+fn not_committed(error: &CommitError) -> StoreError {
     DbError::Unavailable(error.to_string()).into()
 }
 

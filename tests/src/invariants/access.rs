@@ -18,7 +18,8 @@ const SAMPLE: usize = 12;
 /// Each organisation gets a row if it is a party to it; otherwise the answer is, to the last bit,
 /// that for an id that was never given.
 pub async fn nobody_reads_what_is_not_theirs(world: &World, folded: &Folded) -> Result<()> {
-    let mut kinds: std::collections::BTreeMap<&str, Vec<&Record>> = std::collections::BTreeMap::new();
+    let mut kinds: std::collections::BTreeMap<&str, Vec<&Record>> =
+        std::collections::BTreeMap::new();
     for record in folded.records() {
         kinds.entry(record.kind()).or_default().push(record);
     }
@@ -26,7 +27,9 @@ pub async fn nobody_reads_what_is_not_theirs(world: &World, folded: &Folded) -> 
         // The newest, in which most has happened; which they are does not depend on the run.
         records.sort_by_key(|record| std::cmp::Reverse(record.index().entry));
         for record in records.iter().take(SAMPLE) {
-            let Some((parties, roles)) = readers(world, record) else { continue };
+            let Some((parties, roles)) = readers(world, record) else {
+                continue;
+            };
             for org in world.organisations() {
                 if org.roles.is_disjoint(&roles) {
                     continue;
@@ -43,13 +46,28 @@ async fn one(org: &Org, record: &Record, is_party: bool) -> Result<()> {
     match read(org, record, &key).await {
         Ok(()) => ensure!(is_party, "{} may read {key}", org.identifier),
         Err(status) => {
-            ensure!(!is_party, "{} may not read {key}: {}", org.identifier, describe(&status));
+            ensure!(
+                !is_party,
+                "{} may not read {key}: {}",
+                org.identifier,
+                describe(&status)
+            );
             let absent = read(org, record, &absent(record)).await;
-            ensure!(status.code() == Code::NotFound, "{}: {}", org.identifier, describe(&status));
+            ensure!(
+                status.code() == Code::NotFound,
+                "{}: {}",
+                org.identifier,
+                describe(&status)
+            );
             let same = absent.is_err_and(|other| {
-                (other.code(), other.message(), other.details()) == (status.code(), status.message(), status.details())
+                (other.code(), other.message(), other.details())
+                    == (status.code(), status.message(), status.details())
             });
-            ensure!(same, "{} can tell {key} from what is not there", org.identifier);
+            ensure!(
+                same,
+                "{} can tell {key} from what is not there",
+                org.identifier
+            );
         }
     }
     Ok(())
@@ -63,7 +81,16 @@ fn readers(world: &World, record: &Record) -> Option<(BTreeSet<OrgId>, BTreeSet<
     match record {
         Record::Grant(_) => {
             parties.insert(world.portal.id.clone());
-            Some((parties, [Role::Recipient, Role::Discloser, Role::Intermediary, Role::Portal].into()))
+            Some((
+                parties,
+                [
+                    Role::Recipient,
+                    Role::Discloser,
+                    Role::Intermediary,
+                    Role::Portal,
+                ]
+                .into(),
+            ))
         }
         Record::Case(_) | Record::Bundle(_) | Record::Decision(_) => Some((parties, recipient)),
         Record::Request(_) => Some((parties, givers)),
@@ -80,17 +107,42 @@ fn readers(world: &World, record: &Record) -> Option<(BTreeSet<OrgId>, BTreeSet<
 async fn read(org: &Org, record: &Record, key: &str) -> Result<(), Status> {
     let id = key.to_owned();
     match record {
-        Record::Grant(_) => org.consent().get_grant(v1::GetGrantRequest { grant_id: id }).await.map(drop),
-        Record::Case(_) => org.requests().get_case(v1::GetCaseRequest { case_id: id }).await.map(drop),
-        Record::Request(_) => {
-            org.requests().get_request(v1::GetRequestRequest { evidence_request_id: id }).await.map(drop)
-        }
-        Record::Item(_) => org.evidence().get_item(v1::GetItemRequest { item_id: id }).await.map(drop),
-        Record::Bundle(_) => org.bundles().get_bundle(v1::GetBundleRequest { bundle_id: id }).await.map(drop),
+        Record::Grant(_) => org
+            .consent()
+            .get_grant(v1::GetGrantRequest { grant_id: id })
+            .await
+            .map(drop),
+        Record::Case(_) => org
+            .requests()
+            .get_case(v1::GetCaseRequest { case_id: id })
+            .await
+            .map(drop),
+        Record::Request(_) => org
+            .requests()
+            .get_request(v1::GetRequestRequest {
+                evidence_request_id: id,
+            })
+            .await
+            .map(drop),
+        Record::Item(_) => org
+            .evidence()
+            .get_item(v1::GetItemRequest { item_id: id })
+            .await
+            .map(drop),
+        Record::Bundle(_) => org
+            .bundles()
+            .get_bundle(v1::GetBundleRequest { bundle_id: id })
+            .await
+            .map(drop),
         Record::Decision(_) => {
-            let asked = v1::GetDecisionRequest { decision_id: id.clone() };
+            let asked = v1::GetDecisionRequest {
+                decision_id: id.clone(),
+            };
             org.decisions().get_decision(asked).await?;
-            org.decisions().get_uses(v1::GetUsesRequest { decision_id: id }).await.map(drop)
+            org.decisions()
+                .get_uses(v1::GetUsesRequest { decision_id: id })
+                .await
+                .map(drop)
         }
         _ => Ok(()),
     }

@@ -9,9 +9,12 @@ use evidence_domain::{
     time::Period,
 };
 use evidence_ledger::{Digest, sha256};
-use evidence_wire::v1::{self, submit_request::Part, submit_response::Outcome};
+use evidence_wire::v1::{
+    self, evidence_service_client::EvidenceServiceClient, submit_request::Part,
+    submit_response::Outcome,
+};
 use jiff::civil::date;
-use tonic::Status;
+use tonic::{Status, transport::Channel};
 
 use super::{World, describe};
 use crate::{Org, random};
@@ -21,16 +24,25 @@ const CHUNK: usize = 256 * 1024;
 
 impl World {
     /// What a clinic usually says about a letter: nothing but its bytes is special.
-    pub fn evidence(&self, grant: &v1::Grant, request: Option<&v1::EvidenceRequest>, document: &[u8]) -> Evidence {
+    pub fn evidence(
+        &self,
+        grant: &v1::Grant,
+        request: Option<&v1::EvidenceRequest>,
+        document: &[u8],
+    ) -> Evidence {
         Evidence {
             item: ItemId::from_random(random()),
             grant: grant.grant_id.parse().expect("the gateway gave the id"),
-            request: request.map(|request| request.request_id.parse().expect("the gateway gave the id")),
+            request: request
+                .map(|request| request.request_id.parse().expect("the gateway gave the id")),
             kind: "clinical-letter".to_owned(),
             media_type: "application/pdf".to_owned(),
             size: document.len() as u64,
             digest: sha256(document),
-            period: Period { from: Some(date(2026, 1, 1)), to: Some(date(2026, 6, 30)) },
+            period: Period {
+                from: Some(date(2026, 1, 1)),
+                to: Some(date(2026, 6, 30)),
+            },
             written_on: date(2026, 7, 1),
             profession: "occupational-therapist".to_owned(),
             certified_copy: None,
@@ -48,27 +60,52 @@ impl World {
     /// Signs a push.
     pub fn push(&self, org: &Org, subject: &str, evidence: Evidence) -> Result<v1::Push> {
         let signed = self.sign(org, subject, evidence, titles())?;
-        Ok(v1::Push { request_id: String::new(), evidence: Some(signed), relay: None })
+        Ok(v1::Push {
+            request_id: String::new(),
+            evidence: Some(signed),
+            relay: None,
+        })
     }
 
     /// The same push with a relay's signature.
-    pub fn relayed(&self, org: &Org, subject: &str, push: v1::Push, relay: EvidenceRelayed) -> Result<v1::Push> {
+    pub fn relayed(
+        &self,
+        org: &Org,
+        subject: &str,
+        push: v1::Push,
+        relay: EvidenceRelayed,
+    ) -> Result<v1::Push> {
         let signed = self.sign(org, subject, relay, Aside::new())?;
-        Ok(v1::Push { relay: Some(signed), ..push })
+        Ok(v1::Push {
+            relay: Some(signed),
+            ..push
+        })
     }
 
     /// A relay of this push, received today.
-    pub fn relay(&self, item: &ItemId, push: &v1::Push, delegation: Option<&v1::Delegation>) -> Result<EvidenceRelayed> {
+    pub fn relay(
+        &self,
+        item: &ItemId,
+        push: &v1::Push,
+        delegation: Option<&v1::Delegation>,
+    ) -> Result<EvidenceRelayed> {
         Ok(EvidenceRelayed {
             item: item.clone(),
             evidence: entry(push)?,
-            delegation: delegation.map(|row| row.delegation_id.parse()).transpose()?,
+            delegation: delegation
+                .map(|row| row.delegation_id.parse())
+                .transpose()?,
             received_on: self.now().day(),
         })
     }
 
     /// Sends one item on a stream of its own.
-    pub async fn submit(&self, org: &Org, push: &v1::Push, document: &[u8]) -> Result<v1::SubmitResponse, Status> {
+    pub async fn submit(
+        &self,
+        org: &Org,
+        push: &v1::Push,
+        document: &[u8],
+    ) -> Result<v1::SubmitResponse, Status> {
         submit(org, push, document).await
     }
 
@@ -104,7 +141,11 @@ impl World {
                 }
                 Ok(item)
             }
-            Outcome::Refusal(refusal) => bail!("the push was refused: {} {}", refusal.reason, refusal.message),
+            Outcome::Refusal(refusal) => bail!(
+                "the push was refused: {} {}",
+                refusal.reason,
+                refusal.message
+            ),
         }
     }
 
@@ -121,8 +162,20 @@ impl World {
 }
 
 /// Sends one item on a stream of its own.
-pub(crate) async fn submit(org: &Org, push: &v1::Push, document: &[u8]) -> Result<v1::SubmitResponse, Status> {
-    let answer = org.evidence().submit(tokio_stream::iter(parts(push, document))).await?;
+pub(crate) async fn submit(
+    org: &Org,
+    push: &v1::Push,
+    document: &[u8],
+) -> Result<v1::SubmitResponse, Status> {
+    submit_on(org.evidence(), parts(push, document)).await
+}
+
+/// Sends the messages of one item; its answer.
+pub async fn submit_on(
+    mut client: EvidenceServiceClient<Channel>,
+    parts: Vec<v1::SubmitRequest>,
+) -> Result<v1::SubmitResponse, Status> {
+    let answer = client.submit(tokio_stream::iter(parts)).await?;
     let answer = answer.into_inner().message().await?;
     answer.ok_or_else(|| Status::internal("the stream ended without an answer"))
 }
@@ -134,15 +187,24 @@ pub fn parts(push: &v1::Push, document: &[u8]) -> Vec<v1::SubmitRequest> {
         .into_iter()
         .chain(document.chunks(CHUNK).map(chunk))
         .chain([Part::End(v1::SubmitEnd {})]);
-    parts.map(|part| v1::SubmitRequest { part: Some(part) }).collect()
+    parts
+        .map(|part| v1::SubmitRequest { part: Some(part) })
+        .collect()
 }
 
 /// The digest under which the log enters a push.
 pub fn entry(push: &v1::Push) -> Result<Digest> {
-    let evidence = push.evidence.as_ref().context("the push has no statement")?;
+    let evidence = push
+        .evidence
+        .as_ref()
+        .context("the push has no statement")?;
     Ok(sha256(&evidence.statement))
 }
 
 fn titles() -> Aside {
-    [("title".to_owned(), "Letter".to_owned()), ("author".to_owned(), "A. Clinician".to_owned())].into()
+    [
+        ("title".to_owned(), "Letter".to_owned()),
+        ("author".to_owned(), "A. Clinician".to_owned()),
+    ]
+    .into()
 }

@@ -9,13 +9,17 @@ use crate::{Org, ok};
 impl World {
     /// A new person.
     pub async fn claimant(&self) -> Result<String> {
-        let registered = ok!(self.portal.consent().register_claimant(v1::RegisterClaimantRequest {
-            request_id: self.key(),
-            name: "Joan Testcase".to_owned(),
-            date_of_birth: "1979-03-14".to_owned(),
-            nhs_number: self.nhs_number(),
-            national_insurance_number: String::new(),
-        }));
+        let registered =
+            ok!(self
+                .portal
+                .consent()
+                .register_claimant(v1::RegisterClaimantRequest {
+                    request_id: self.key(),
+                    name: "Joan Testcase".to_owned(),
+                    date_of_birth: "1979-03-14".to_owned(),
+                    nhs_number: self.nhs_number(),
+                    national_insurance_number: String::new(),
+                }));
         self.keep(registered.receipt)?;
         Ok(registered.claimant_id)
     }
@@ -24,7 +28,11 @@ impl World {
     pub fn nhs_number(&self) -> String {
         loop {
             let text = format!("999{:06}", self.next());
-            let sum: u64 = text.bytes().zip((2..=10).rev()).map(|(digit, weight)| u64::from(digit - b'0') * weight).sum();
+            let sum: u64 = text
+                .bytes()
+                .zip((2..=10).rev())
+                .map(|(digit, weight)| u64::from(digit - b'0') * weight)
+                .sum();
             match 11 - sum % 11 {
                 10 => {}
                 check => return format!("{text}{}", check % 11),
@@ -63,24 +71,29 @@ impl World {
     }
 
     pub async fn withdraw_grant(&self, grant: &v1::Grant) -> Result<()> {
-        let withdrawn = ok!(self.portal.consent().withdraw_grant(v1::WithdrawGrantRequest {
-            request_id: self.key(),
-            grant_id: grant.grant_id.clone(),
-            capture: v1::Capture::InPortal.into(),
-            note: String::new(),
-        }));
+        let withdrawn = ok!(self
+            .portal
+            .consent()
+            .withdraw_grant(v1::WithdrawGrantRequest {
+                request_id: self.key(),
+                grant_id: grant.grant_id.clone(),
+                capture: v1::Capture::InPortal.into(),
+                note: String::new(),
+            }));
         self.keep(withdrawn.receipt)?;
         Ok(())
     }
 
     pub async fn delegate(&self, org: &Org, grant: &v1::Grant, to: &Org) -> Result<v1::Delegation> {
-        let delegated = ok!(org.consent().create_delegation(v1::CreateDelegationRequest {
-            request_id: self.key(),
-            grant_id: grant.grant_id.clone(),
-            intermediary: to.id.to_string(),
-            kinds: vec!["*".to_owned()],
-            expires_on: String::new(),
-        }));
+        let delegated = ok!(org
+            .consent()
+            .create_delegation(v1::CreateDelegationRequest {
+                request_id: self.key(),
+                grant_id: grant.grant_id.clone(),
+                intermediary: to.id.to_string(),
+                kinds: vec!["*".to_owned()],
+                expires_on: String::new(),
+            }));
         self.keep(delegated.receipt)?;
         delegated.delegation.context("no delegation")
     }
@@ -109,7 +122,12 @@ impl World {
     }
 
     /// What the DWP sends to ask a discloser for letters.
-    pub fn request_request(&self, case: &v1::Case, grant: &v1::Grant, discloser: &Org) -> v1::OpenRequestRequest {
+    pub fn request_request(
+        &self,
+        case: &v1::Case,
+        grant: &v1::Grant,
+        discloser: &Org,
+    ) -> v1::OpenRequestRequest {
         v1::OpenRequestRequest {
             request_id: self.key(),
             case_id: case.case_id.clone(),
@@ -123,15 +141,26 @@ impl World {
         }
     }
 
-    pub async fn request(&self, case: &v1::Case, grant: &v1::Grant, discloser: &Org) -> Result<v1::EvidenceRequest> {
-        let opened = ok!(self.dwp.requests().open_request(self.request_request(case, grant, discloser)));
+    pub async fn request(
+        &self,
+        case: &v1::Case,
+        grant: &v1::Grant,
+        discloser: &Org,
+    ) -> Result<v1::EvidenceRequest> {
+        let opened = ok!(self
+            .dwp
+            .requests()
+            .open_request(self.request_request(case, grant, discloser)));
         self.keep(opened.receipt)?;
         opened.request.context("no request")
     }
 
     /// The claimant themselves, looking.
     pub fn viewer(&self, grant: &v1::Grant) -> Option<v1::Viewer> {
-        Some(v1::Viewer { claimant_id: grant.claimant_id.clone(), representation_id: String::new() })
+        Some(v1::Viewer {
+            claimant_id: grant.claimant_id.clone(),
+            representation_id: String::new(),
+        })
     }
 
     /// The claimant's own words, as evidence.

@@ -34,7 +34,10 @@ pub struct Decide {
 
 impl Pulled {
     pub fn bundle(&self) -> &v1::Bundle {
-        self.manifest.bundle.as_ref().expect("every manifest has its bundle")
+        self.manifest
+            .bundle
+            .as_ref()
+            .expect("every manifest has its bundle")
     }
 
     pub fn items(&self) -> BTreeSet<String> {
@@ -63,7 +66,10 @@ impl World {
         self.keep(pulled.manifest.official_receipt.clone())?;
         for item in &pulled.manifest.items {
             let id = item.item.as_ref().context("no item")?.item_id.clone();
-            let document = pulled.documents.get(&id).context("an item's document did not come")?;
+            let document = pulled
+                .documents
+                .get(&id)
+                .context("an item's document did not come")?;
             self.keep_with(item.receipt.clone(), Some((id.parse()?, document.clone())))?;
             if item.relay_receipt.is_some() {
                 self.keep(item.relay_receipt.clone())?;
@@ -78,11 +84,15 @@ impl World {
         let body = BundleAcknowledged {
             bundle: pulled.bundle().bundle_id.parse()?,
             pulled: entry(&pulled.manifest.receipt).as_slice().try_into()?,
-            official: entry(&pulled.manifest.official_receipt).as_slice().try_into()?,
+            official: entry(&pulled.manifest.official_receipt)
+                .as_slice()
+                .try_into()?,
             received_on: self.now().day(),
         };
         let signed = self.sign(&self.dwp, &case.subject, body, Aside::new())?;
-        let request = v1::AcknowledgeBundleRequest { acknowledgement: Some(signed) };
+        let request = v1::AcknowledgeBundleRequest {
+            acknowledgement: Some(signed),
+        };
         self.keep(ok!(self.dwp.bundles().acknowledge(request)).receipt)?;
         Ok(())
     }
@@ -108,7 +118,10 @@ impl World {
             outcome: DecisionOutcome::Favourable,
             for_lack_of_evidence: false,
             uses,
-            adjustments: adjustments.iter().map(|each| each.adjustment_id.parse()).collect::<Result<_, _>>()?,
+            adjustments: adjustments
+                .iter()
+                .map(|each| each.adjustment_id.parse())
+                .collect::<Result<_, _>>()?,
             overdue: BTreeSet::new(),
             senior_override: false,
             panel: None,
@@ -116,7 +129,12 @@ impl World {
             official_head: head(bundle.official_chain.as_ref())?.head,
             official_uses: evidence_ledger::sha256(b"set when signed"),
         };
-        Ok(Decide { body, aside: Aside::new(), official, subject: case.subject.clone() })
+        Ok(Decide {
+            body,
+            aside: Aside::new(),
+            official,
+            subject: case.subject.clone(),
+        })
     }
 
     /// Signs a decision.
@@ -146,7 +164,8 @@ impl Decide {
     pub fn discount(&mut self, item: &ItemId, reason: Option<&str>) {
         self.body.uses.insert(item.clone(), Use::Discounted);
         if let Some(reason) = reason {
-            self.aside.insert(format!("{REASON}{item}"), reason.to_owned());
+            self.aside
+                .insert(format!("{REASON}{item}"), reason.to_owned());
         }
     }
 }
@@ -154,11 +173,18 @@ impl Decide {
 /// Pulls to the end.
 pub async fn pull(org: &Org, request: v1::PullRequest) -> Result<Pulled, Status> {
     let mut stream = org.bundles().pull(request).await?.into_inner();
-    let mut pulled = Pulled { manifest: v1::Manifest::default(), documents: BTreeMap::new() };
+    let mut pulled = Pulled {
+        manifest: v1::Manifest::default(),
+        documents: BTreeMap::new(),
+    };
     while let Some(message) = stream.message().await? {
         match message.part {
             Some(Part::Manifest(manifest)) => pulled.manifest = manifest,
-            Some(Part::Chunk(chunk)) => pulled.documents.entry(chunk.item_id).or_default().extend(chunk.data),
+            Some(Part::Chunk(chunk)) => pulled
+                .documents
+                .entry(chunk.item_id)
+                .or_default()
+                .extend(chunk.data),
             None => return Err(Status::internal("an empty message")),
         }
     }
@@ -167,5 +193,8 @@ pub async fn pull(org: &Org, request: v1::PullRequest) -> Result<Pulled, Status>
 
 fn head(head: Option<&v1::ChainHead>) -> Result<ChainHead> {
     let head = head.context("no chain head")?;
-    Ok(ChainHead { count: head.count, head: head.head.as_slice().try_into()? })
+    Ok(ChainHead {
+        count: head.count,
+        head: head.head.as_slice().try_into()?,
+    })
 }

@@ -74,9 +74,7 @@ impl Bundle {
             } => acknowledge(context, &Folder::open(&folder)?, received_on).await,
             Self::Get { bundle } => {
                 let body = v1::GetBundleRequest { bundle_id: bundle };
-                context
-                    .show(body, |g, r| async move { g.bundles().get_bundle(r).await })
-                    .await
+                context.show(body, call!(bundles.get_bundle)).await
             }
             Self::List { case, page } => {
                 let body = v1::ListBundlesRequest {
@@ -84,12 +82,7 @@ impl Bundle {
                     page_size: page.page_size,
                     page_token: page.page_token,
                 };
-                context
-                    .show(
-                        body,
-                        |g, r| async move { g.bundles().list_bundles(r).await },
-                    )
-                    .await
+                context.show(body, call!(bundles.list_bundles)).await
             }
         }
     }
@@ -156,7 +149,7 @@ async fn acknowledge(
     let call = kept.call.clone();
     let answer = context
         .gateway()?
-        .change(call, |g, r| async move { g.bundles().acknowledge(r).await })
+        .change(call, call!(bundles.acknowledge))
         .await;
     let answer = kept.conclude(answer)?;
     context.changed(

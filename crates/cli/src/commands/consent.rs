@@ -67,7 +67,7 @@ impl Claimant {
                 changing,
                 "The claimant is registered.",
                 body,
-                |g, r| async move { g.consent().register_claimant(r).await },
+                call!(consent.register_claimant),
             )
             .await
     }
@@ -76,57 +76,9 @@ impl Claimant {
 #[derive(Debug, Subcommand)]
 pub enum Grant {
     /// Record a claimant's consent.
-    Create {
-        #[arg(long)]
-        claimant: String,
-        /// An organisation that may disclose; may be given again.
-        #[arg(long, required = true)]
-        discloser: Vec<String>,
-        /// A kind of evidence, or *; may be given again.
-        #[arg(long, required = true)]
-        kind: Vec<String>,
-        /// The organisation that receives it.
-        #[arg(long)]
-        recipient: String,
-        /// What it may be used for; may be given again.
-        #[arg(long, required = true)]
-        purpose: Vec<String>,
-        #[command(flatten)]
-        period: Period,
-        /// The last day, YYYY-MM-DD.
-        #[arg(long)]
-        expires_on: String,
-        #[arg(long, value_parser = choices::capture())]
-        capture: v1::Capture,
-        /// Who witnessed it, in words.
-        #[arg(long, default_value = "")]
-        witness: String,
-        /// The controller's lawful basis, recorded beside the consent.
-        #[arg(long)]
-        lawful_basis: String,
-        /// Set when a representative or appointee grants.
-        #[arg(long, default_value = "")]
-        representation: String,
-        #[command(flatten)]
-        changing: Changing,
-    },
+    Create(CreateGrant),
     /// Take organisations, kinds, purposes or time away from a grant.
-    Narrow {
-        grant: String,
-        #[arg(long)]
-        remove_discloser: Vec<String>,
-        #[arg(long)]
-        remove_kind: Vec<String>,
-        #[arg(long)]
-        remove_purpose: Vec<String>,
-        #[command(flatten)]
-        period: Period,
-        /// An earlier last day.
-        #[arg(long, default_value = "")]
-        expires_on: String,
-        #[command(flatten)]
-        changing: Changing,
-    },
+    Narrow(NarrowGrant),
     /// End a grant: requests, pushes and pulls under it stop at once.
     Withdraw {
         grant: String,
@@ -174,67 +126,8 @@ impl Period {
 impl Grant {
     pub async fn run(self, context: &Context) -> Result<(), CliError> {
         match self {
-            Self::Create {
-                claimant,
-                discloser,
-                kind,
-                recipient,
-                purpose,
-                period,
-                expires_on,
-                capture,
-                witness,
-                lawful_basis,
-                representation,
-                changing,
-            } => {
-                let body = |request_id| v1::CreateGrantRequest {
-                    request_id,
-                    claimant_id: claimant,
-                    disclosers: discloser,
-                    kinds: kind,
-                    recipient,
-                    purposes: purpose,
-                    period: period.message(),
-                    expires_on,
-                    capture: capture.into(),
-                    witness,
-                    lawful_basis,
-                    representation_id: representation,
-                };
-                context
-                    .change(changing, "The grant is made.", body, |g, r| async move {
-                        g.consent().create_grant(r).await
-                    })
-                    .await
-            }
-            Self::Narrow {
-                grant,
-                remove_discloser,
-                remove_kind,
-                remove_purpose,
-                period,
-                expires_on,
-                changing,
-            } => {
-                let body = |request_id| v1::NarrowGrantRequest {
-                    request_id,
-                    grant_id: grant,
-                    remove_disclosers: remove_discloser,
-                    remove_kinds: remove_kind,
-                    remove_purposes: remove_purpose,
-                    period: period.message(),
-                    expires_on,
-                };
-                context
-                    .change(
-                        changing,
-                        "The grant is narrowed.",
-                        body,
-                        |g, r| async move { g.consent().narrow_grant(r).await },
-                    )
-                    .await
-            }
+            Self::Create(options) => options.run(context).await,
+            Self::Narrow(options) => options.run(context).await,
             Self::Withdraw {
                 grant,
                 capture,
@@ -252,15 +145,13 @@ impl Grant {
                         changing,
                         "The grant is withdrawn.",
                         body,
-                        |g, r| async move { g.consent().withdraw_grant(r).await },
+                        call!(consent.withdraw_grant),
                     )
                     .await
             }
             Self::Get { grant } => {
                 let body = v1::GetGrantRequest { grant_id: grant };
-                context
-                    .show(body, |g, r| async move { g.consent().get_grant(r).await })
-                    .await
+                context.show(body, call!(consent.get_grant)).await
             }
             Self::List { claimant, page } => {
                 let body = v1::ListGrantsRequest {
@@ -268,11 +159,137 @@ impl Grant {
                     page_size: page.page_size,
                     page_token: page.page_token,
                 };
-                context
-                    .show(body, |g, r| async move { g.consent().list_grants(r).await })
-                    .await
+                context.show(body, call!(consent.list_grants)).await
             }
         }
+    }
+}
+
+/// `evidence grant narrow`.
+#[derive(Debug, Args)]
+pub struct NarrowGrant {
+    grant: String,
+    #[arg(long)]
+    remove_discloser: Vec<String>,
+    #[arg(long)]
+    remove_kind: Vec<String>,
+    #[arg(long)]
+    remove_purpose: Vec<String>,
+    #[command(flatten)]
+    period: Period,
+    /// An earlier last day.
+    #[arg(long, default_value = "")]
+    expires_on: String,
+    #[command(flatten)]
+    changing: Changing,
+}
+
+impl NarrowGrant {
+    async fn run(self, context: &Context) -> Result<(), CliError> {
+        let Self {
+            grant,
+            remove_discloser,
+            remove_kind,
+            remove_purpose,
+            period,
+            expires_on,
+            changing,
+        } = self;
+        let body = |request_id| v1::NarrowGrantRequest {
+            request_id,
+            grant_id: grant,
+            remove_disclosers: remove_discloser,
+            remove_kinds: remove_kind,
+            remove_purposes: remove_purpose,
+            period: period.message(),
+            expires_on,
+        };
+        context
+            .change(
+                changing,
+                "The grant is narrowed.",
+                body,
+                call!(consent.narrow_grant),
+            )
+            .await
+    }
+}
+
+/// `evidence grant create`.
+#[derive(Debug, Args)]
+pub struct CreateGrant {
+    #[arg(long)]
+    claimant: String,
+    /// An organisation that may disclose; may be given again.
+    #[arg(long, required = true)]
+    discloser: Vec<String>,
+    /// A kind of evidence, or *; may be given again.
+    #[arg(long, required = true)]
+    kind: Vec<String>,
+    /// The organisation that receives it.
+    #[arg(long)]
+    recipient: String,
+    /// What it may be used for; may be given again.
+    #[arg(long, required = true)]
+    purpose: Vec<String>,
+    #[command(flatten)]
+    period: Period,
+    /// The last day, YYYY-MM-DD.
+    #[arg(long)]
+    expires_on: String,
+    #[arg(long, value_parser = choices::capture())]
+    capture: v1::Capture,
+    /// Who witnessed it, in words.
+    #[arg(long, default_value = "")]
+    witness: String,
+    /// The controller's lawful basis, recorded beside the consent.
+    #[arg(long)]
+    lawful_basis: String,
+    /// Set when a representative or appointee grants.
+    #[arg(long, default_value = "")]
+    representation: String,
+    #[command(flatten)]
+    changing: Changing,
+}
+
+impl CreateGrant {
+    async fn run(self, context: &Context) -> Result<(), CliError> {
+        let Self {
+            claimant,
+            discloser,
+            kind,
+            recipient,
+            purpose,
+            period,
+            expires_on,
+            capture,
+            witness,
+            lawful_basis,
+            representation,
+            changing,
+        } = self;
+        let body = |request_id| v1::CreateGrantRequest {
+            request_id,
+            claimant_id: claimant,
+            disclosers: discloser,
+            kinds: kind,
+            recipient,
+            purposes: purpose,
+            period: period.message(),
+            expires_on,
+            capture: capture.into(),
+            witness,
+            lawful_basis,
+            representation_id: representation,
+        };
+        context
+            .change(
+                changing,
+                "The grant is made.",
+                body,
+                call!(consent.create_grant),
+            )
+            .await
     }
 }
 
@@ -329,7 +346,7 @@ impl Delegation {
                         changing,
                         "The delegation is made.",
                         body,
-                        |g, r| async move { g.consent().create_delegation(r).await },
+                        call!(consent.create_delegation),
                     )
                     .await
             }
@@ -346,7 +363,7 @@ impl Delegation {
                         changing,
                         "The delegation is ended.",
                         body,
-                        |g, r| async move { g.consent().end_delegation(r).await },
+                        call!(consent.end_delegation),
                     )
                     .await
             }
@@ -356,12 +373,7 @@ impl Delegation {
                     page_size: page.page_size,
                     page_token: page.page_token,
                 };
-                context
-                    .show(
-                        body,
-                        |g, r| async move { g.consent().list_delegations(r).await },
-                    )
-                    .await
+                context.show(body, call!(consent.list_delegations)).await
             }
         }
     }
@@ -424,9 +436,12 @@ impl Representative {
                     witness,
                 };
                 context
-                    .change(changing, "They are named.", body, |g, r| async move {
-                        g.consent().name_representative(r).await
-                    })
+                    .change(
+                        changing,
+                        "They are named.",
+                        body,
+                        call!(consent.name_representative),
+                    )
                     .await
             }
             Self::End {
@@ -442,7 +457,7 @@ impl Representative {
                         changing,
                         "They act for the claimant no more.",
                         body,
-                        |g, r| async move { g.consent().end_representation(r).await },
+                        call!(consent.end_representation),
                     )
                     .await
             }
@@ -451,9 +466,7 @@ impl Representative {
                     claimant_id: claimant,
                 };
                 context
-                    .show(body, |g, r| async move {
-                        g.consent().list_representations(r).await
-                    })
+                    .show(body, call!(consent.list_representations))
                     .await
             }
         }

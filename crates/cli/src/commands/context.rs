@@ -77,9 +77,7 @@ impl Context {
         }
         self.remark("The log's keys come from the gateway itself: set `log_keys` to check against keys you have kept.")?;
         let answer = gateway
-            .read(v1::ListLogKeysRequest {}, |g, r| async move {
-                g.ledger().list_log_keys(r).await
-            })
+            .read(v1::ListLogKeysRequest {}, call!(ledger.list_log_keys))
             .await?;
         LogKeys::of(&answer)
     }

@@ -49,20 +49,13 @@ impl Decision {
                 let body = v1::GetDecisionRequest {
                     decision_id: decision,
                 };
-                context
-                    .show(
-                        body,
-                        |g, r| async move { g.decisions().get_decision(r).await },
-                    )
-                    .await
+                context.show(body, call!(decisions.get_decision)).await
             }
             Self::Uses { decision } => {
                 let body = v1::GetUsesRequest {
                     decision_id: decision,
                 };
-                context
-                    .show(body, |g, r| async move { g.decisions().get_uses(r).await })
-                    .await
+                context.show(body, call!(decisions.get_uses)).await
             }
         }
     }
@@ -83,12 +76,7 @@ async fn write_template(
             page_token,
             ..v1::ListRequestsRequest::default()
         };
-        let page = gateway
-            .read(
-                body,
-                |g, r| async move { g.requests().list_requests(r).await },
-            )
-            .await?;
+        let page = gateway.read(body, call!(requests.list_requests)).await?;
         overdue.extend(page.requests.into_iter().filter(|request| request.overdue));
         page_token = page.next_page_token;
         if page_token.is_empty() {
@@ -121,7 +109,7 @@ async fn record(context: &Context, path: &std::path::Path) -> Result<(), CliErro
     let call = kept.call.clone();
     let answer = context
         .gateway()?
-        .change(call, |g, r| async move { g.decisions().record(r).await })
+        .change(call, call!(decisions.record))
         .await;
     let answer = kept.conclude(answer)?;
     context.changed(

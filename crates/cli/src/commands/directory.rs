@@ -8,7 +8,7 @@ use evidence_wire::v1;
 use jiff::Timestamp;
 
 use super::{Changing, Context, Page, choices};
-use crate::{CliError, Gateway, files, keys};
+use crate::{CliError, files, keys};
 
 #[derive(Debug, Subcommand)]
 pub enum Directory {
@@ -20,72 +20,17 @@ pub enum Directory {
     /// Show one organisation, its certificates and keys.
     Get { organisation: String },
     /// Register an organisation.
-    Register {
-        /// ods:…, charity:…, company:…, dwp:… or local-authority:…
-        #[arg(long)]
-        identifier: String,
-        #[arg(long)]
-        name: String,
-        #[arg(long, required = true, value_parser = choices::role())]
-        role: Vec<v1::Role>,
-        #[command(flatten)]
-        changing: Changing,
-    },
+    Register(Register),
     /// Replace an organisation's name and roles; suspend or restore it.
-    Update {
-        organisation: String,
-        #[arg(long)]
-        name: String,
-        #[arg(long, required = true, value_parser = choices::role())]
-        role: Vec<v1::Role>,
-        #[arg(long)]
-        suspended: bool,
-        #[command(flatten)]
-        changing: Changing,
-    },
+    Update(Update),
     /// Let an organisation in with a client certificate.
-    AddCertificate {
-        organisation: String,
-        #[command(flatten)]
-        certificate: Certificate,
-        #[command(flatten)]
-        changing: Changing,
-    },
+    AddCertificate(AddCertificate),
     /// Let it in with that certificate no more.
-    RemoveCertificate {
-        organisation: String,
-        #[command(flatten)]
-        certificate: Certificate,
-        #[command(flatten)]
-        changing: Changing,
-    },
+    RemoveCertificate(RemoveCertificate),
     /// Register a key that signs statements.
-    RegisterKey {
-        organisation: String,
-        /// The public key: a COSE_Key (binary, hex or base64) or PEM.
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-        /// The first moment it may sign; now when left out.
-        #[arg(long, value_name = "RFC3339")]
-        not_before: Option<Timestamp>,
-        /// The last moment.
-        #[arg(long, value_name = "RFC3339")]
-        not_after: Timestamp,
-        #[command(flatten)]
-        changing: Changing,
-    },
+    RegisterKey(RegisterKey),
     /// Let a key sign nothing more after a moment; what it signed before stands.
-    RetireKey {
-        organisation: String,
-        /// 64 hex digits.
-        #[arg(long)]
-        kid: Digest,
-        /// Now when left out.
-        #[arg(long, value_name = "RFC3339")]
-        not_after: Option<Timestamp>,
-        #[command(flatten)]
-        changing: Changing,
-    },
+    RetireKey(RetireKey),
     /// Show a policy, or set it from a TOML file.
     Policy {
         #[arg(value_parser = ["purposes", "clocks"])]
@@ -130,140 +75,26 @@ impl Directory {
                     page_token: page.page_token,
                 };
                 context
-                    .show(body, |g, r| async move {
-                        g.directory().list_organisations(r).await
-                    })
+                    .show(body, call!(directory.list_organisations))
                     .await
             }
             Self::Get { organisation } => {
                 let body = v1::GetOrganisationRequest {
                     organisation_id: organisation,
                 };
-                context
-                    .show(body, |g, r| async move {
-                        g.directory().get_organisation(r).await
-                    })
-                    .await
+                context.show(body, call!(directory.get_organisation)).await
             }
-            Self::Register {
-                identifier,
-                name,
-                role,
-                changing,
-            } => {
-                let body = |request_id| v1::RegisterOrganisationRequest {
-                    request_id,
-                    identifier,
-                    name,
-                    roles: numbers(&role),
-                };
-                let send =
-                    |g: Gateway, r| async move { g.directory().register_organisation(r).await };
-                context
-                    .change(changing, "The organisation is registered.", body, send)
-                    .await
-            }
-            Self::Update {
-                organisation,
-                name,
-                role,
-                suspended,
-                changing,
-            } => {
-                let body = |request_id| v1::UpdateOrganisationRequest {
-                    request_id,
-                    organisation_id: organisation,
-                    name,
-                    roles: numbers(&role),
-                    suspended,
-                };
-                let send =
-                    |g: Gateway, r| async move { g.directory().update_organisation(r).await };
-                context
-                    .change(changing, "The organisation is updated.", body, send)
-                    .await
-            }
-            Self::AddCertificate {
-                organisation,
-                certificate,
-                changing,
-            } => {
-                let fingerprint = certificate.fingerprint()?;
-                let body = |request_id| v1::AddCertificateRequest {
-                    request_id,
-                    organisation_id: organisation,
-                    fingerprint,
-                };
-                let send = |g: Gateway, r| async move { g.directory().add_certificate(r).await };
-                context
-                    .change(changing, "The certificate is added.", body, send)
-                    .await
-            }
-            Self::RemoveCertificate {
-                organisation,
-                certificate,
-                changing,
-            } => {
-                let fingerprint = certificate.fingerprint()?;
-                let body = |request_id| v1::RemoveCertificateRequest {
-                    request_id,
-                    organisation_id: organisation,
-                    fingerprint,
-                };
-                let send = |g: Gateway, r| async move { g.directory().remove_certificate(r).await };
-                context
-                    .change(changing, "The certificate is removed.", body, send)
-                    .await
-            }
-            Self::RegisterKey {
-                organisation,
-                key,
-                not_before,
-                not_after,
-                changing,
-            } => {
-                let key = keys::public_key(&key, &**context.rng())?;
-                let not_before = not_before.unwrap_or_else(|| context.moment());
-                let body = |request_id| v1::RegisterKeyRequest {
-                    request_id,
-                    organisation_id: organisation,
-                    cose_key: key.to_cose_key(),
-                    not_before: Some(stamp(not_before)),
-                    not_after: Some(stamp(not_after)),
-                };
-                let send = |g: Gateway, r| async move { g.directory().register_key(r).await };
-                context
-                    .change(changing, "The key is registered.", body, send)
-                    .await
-            }
-            Self::RetireKey {
-                organisation,
-                kid,
-                not_after,
-                changing,
-            } => {
-                let not_after = not_after.unwrap_or_else(|| context.moment());
-                let body = |request_id| v1::RetireKeyRequest {
-                    request_id,
-                    organisation_id: organisation,
-                    kid: kid.as_bytes().to_vec(),
-                    not_after: Some(stamp(not_after)),
-                };
-                let send = |g: Gateway, r| async move { g.directory().retire_key(r).await };
-                context
-                    .change(changing, "The key is retired.", body, send)
-                    .await
-            }
+            Self::Register(options) => options.run(context).await,
+            Self::Update(options) => options.run(context).await,
+            Self::AddCertificate(options) => options.run(context).await,
+            Self::RemoveCertificate(options) => options.run(context).await,
+            Self::RegisterKey(options) => options.run(context).await,
+            Self::RetireKey(options) => options.run(context).await,
             Self::Policy {
                 name, set: None, ..
             } => {
                 let body = v1::GetPolicyRequest { name };
-                context
-                    .show(
-                        body,
-                        |g, r| async move { g.directory().get_policy(r).await },
-                    )
-                    .await
+                context.show(body, call!(directory.get_policy)).await
             }
             Self::Policy {
                 name,
@@ -276,12 +107,250 @@ impl Directory {
                     name,
                     document,
                 };
-                let send = |g: Gateway, r| async move { g.directory().set_policy(r).await };
                 context
-                    .change(changing, "The policy is in force.", body, send)
+                    .change(
+                        changing,
+                        "The policy is in force.",
+                        body,
+                        call!(directory.set_policy),
+                    )
                     .await
             }
         }
+    }
+}
+
+/// `evidence directory retire-key`.
+#[derive(Debug, Args)]
+pub struct RetireKey {
+    organisation: String,
+    /// 64 hex digits.
+    #[arg(long)]
+    kid: Digest,
+    /// Now when left out.
+    #[arg(long, value_name = "RFC3339")]
+    not_after: Option<Timestamp>,
+    #[command(flatten)]
+    changing: Changing,
+}
+
+impl RetireKey {
+    async fn run(self, context: &Context) -> Result<(), CliError> {
+        let Self {
+            organisation,
+            kid,
+            not_after,
+            changing,
+        } = self;
+        let not_after = not_after.unwrap_or_else(|| context.moment());
+        let body = |request_id| v1::RetireKeyRequest {
+            request_id,
+            organisation_id: organisation,
+            kid: kid.as_bytes().to_vec(),
+            not_after: Some(stamp(not_after)),
+        };
+        context
+            .change(
+                changing,
+                "The key is retired.",
+                body,
+                call!(directory.retire_key),
+            )
+            .await
+    }
+}
+
+/// `evidence directory register-key`.
+#[derive(Debug, Args)]
+pub struct RegisterKey {
+    organisation: String,
+    /// The public key: a COSE_Key (binary, hex or base64) or PEM.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The first moment it may sign; now when left out.
+    #[arg(long, value_name = "RFC3339")]
+    not_before: Option<Timestamp>,
+    /// The last moment.
+    #[arg(long, value_name = "RFC3339")]
+    not_after: Timestamp,
+    #[command(flatten)]
+    changing: Changing,
+}
+
+impl RegisterKey {
+    async fn run(self, context: &Context) -> Result<(), CliError> {
+        let Self {
+            organisation,
+            key,
+            not_before,
+            not_after,
+            changing,
+        } = self;
+        let key = keys::public_key(&key, &**context.rng())?;
+        let not_before = not_before.unwrap_or_else(|| context.moment());
+        let body = |request_id| v1::RegisterKeyRequest {
+            request_id,
+            organisation_id: organisation,
+            cose_key: key.to_cose_key(),
+            not_before: Some(stamp(not_before)),
+            not_after: Some(stamp(not_after)),
+        };
+        context
+            .change(
+                changing,
+                "The key is registered.",
+                body,
+                call!(directory.register_key),
+            )
+            .await
+    }
+}
+
+/// `evidence directory remove-certificate`.
+#[derive(Debug, Args)]
+pub struct RemoveCertificate {
+    organisation: String,
+    #[command(flatten)]
+    certificate: Certificate,
+    #[command(flatten)]
+    changing: Changing,
+}
+
+impl RemoveCertificate {
+    async fn run(self, context: &Context) -> Result<(), CliError> {
+        let Self {
+            organisation,
+            certificate,
+            changing,
+        } = self;
+        let fingerprint = certificate.fingerprint()?;
+        let body = |request_id| v1::RemoveCertificateRequest {
+            request_id,
+            organisation_id: organisation,
+            fingerprint,
+        };
+        context
+            .change(
+                changing,
+                "The certificate is removed.",
+                body,
+                call!(directory.remove_certificate),
+            )
+            .await
+    }
+}
+
+/// `evidence directory add-certificate`.
+#[derive(Debug, Args)]
+pub struct AddCertificate {
+    organisation: String,
+    #[command(flatten)]
+    certificate: Certificate,
+    #[command(flatten)]
+    changing: Changing,
+}
+
+impl AddCertificate {
+    async fn run(self, context: &Context) -> Result<(), CliError> {
+        let Self {
+            organisation,
+            certificate,
+            changing,
+        } = self;
+        let fingerprint = certificate.fingerprint()?;
+        let body = |request_id| v1::AddCertificateRequest {
+            request_id,
+            organisation_id: organisation,
+            fingerprint,
+        };
+        context
+            .change(
+                changing,
+                "The certificate is added.",
+                body,
+                call!(directory.add_certificate),
+            )
+            .await
+    }
+}
+
+/// `evidence directory update`.
+#[derive(Debug, Args)]
+pub struct Update {
+    organisation: String,
+    #[arg(long)]
+    name: String,
+    #[arg(long, required = true, value_parser = choices::role())]
+    role: Vec<v1::Role>,
+    #[arg(long)]
+    suspended: bool,
+    #[command(flatten)]
+    changing: Changing,
+}
+
+impl Update {
+    async fn run(self, context: &Context) -> Result<(), CliError> {
+        let Self {
+            organisation,
+            name,
+            role,
+            suspended,
+            changing,
+        } = self;
+        let body = |request_id| v1::UpdateOrganisationRequest {
+            request_id,
+            organisation_id: organisation,
+            name,
+            roles: numbers(&role),
+            suspended,
+        };
+        context
+            .change(
+                changing,
+                "The organisation is updated.",
+                body,
+                call!(directory.update_organisation),
+            )
+            .await
+    }
+}
+
+/// `evidence directory register`.
+#[derive(Debug, Args)]
+pub struct Register {
+    /// ods:…, charity:…, company:…, dwp:… or local-authority:…
+    #[arg(long)]
+    identifier: String,
+    #[arg(long)]
+    name: String,
+    #[arg(long, required = true, value_parser = choices::role())]
+    role: Vec<v1::Role>,
+    #[command(flatten)]
+    changing: Changing,
+}
+
+impl Register {
+    async fn run(self, context: &Context) -> Result<(), CliError> {
+        let Self {
+            identifier,
+            name,
+            role,
+            changing,
+        } = self;
+        let body = |request_id| v1::RegisterOrganisationRequest {
+            request_id,
+            identifier,
+            name,
+            roles: numbers(&role),
+        };
+        context
+            .change(
+                changing,
+                "The organisation is registered.",
+                body,
+                call!(directory.register_organisation),
+            )
+            .await
     }
 }
 

@@ -127,15 +127,13 @@ impl Evidence {
                         changing,
                         "The item is taken back.",
                         body,
-                        |g, r| async move { g.evidence().withdraw_item(r).await },
+                        call!(evidence.withdraw_item),
                     )
                     .await
             }
             Self::Get { item } => {
                 let body = v1::GetItemRequest { item_id: item };
-                context
-                    .show(body, |g, r| async move { g.evidence().get_item(r).await })
-                    .await
+                context.show(body, call!(evidence.get_item)).await
             }
             Self::List {
                 request,
@@ -148,9 +146,7 @@ impl Evidence {
                     page_size: page.page_size,
                     page_token: page.page_token,
                 };
-                context
-                    .show(body, |g, r| async move { g.evidence().list_items(r).await })
-                    .await
+                context.show(body, call!(evidence.list_items)).await
             }
         }
     }
@@ -180,9 +176,7 @@ impl Documents {
                 relay: None,
             };
             let body = v1::ValidateRequest { push: Some(push) };
-            let answer = gateway
-                .read(body, |g, r| async move { g.evidence().validate(r).await })
-                .await?;
+            let answer = gateway.read(body, call!(evidence.validate)).await?;
             let file = described.path.display();
             context.line(
                 || serde_json::json!({ "file": described.path, "acceptable": answer.acceptable, "reason": answer.reason, "message": answer.message }),
@@ -408,9 +402,7 @@ impl Declare {
         let body = v1::GetItemRequest {
             item_id: self.item.to_string(),
         };
-        let item = gateway
-            .read(body, |g, r| async move { g.evidence().get_item(r).await })
-            .await?;
+        let item = gateway.read(body, call!(evidence.get_item)).await?;
         let declared = DisclosureDeclared {
             item: self.item,
             disclosure: self.disclosure,
@@ -435,9 +427,7 @@ impl Declare {
             declaration: Some(declaration),
         };
         let answer = gateway
-            .change(body, |g, r| async move {
-                g.evidence().declare_disclosure(r).await
-            })
+            .change(body, call!(evidence.declare_disclosure))
             .await?;
         context.changed(
             self.receipt.as_deref(),

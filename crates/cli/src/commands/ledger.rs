@@ -53,19 +53,12 @@ impl Ledger {
                 let body = v1::GetReceiptRequest {
                     entry: entry.as_bytes().to_vec(),
                 };
-                context
-                    .show(body, |g, r| async move { g.ledger().get_receipt(r).await })
-                    .await
+                context.show(body, call!(ledger.get_receipt)).await
             }
             Self::Checkpoint { size, output } => {
                 let body = v1::GetCheckpointRequest { size };
                 let gateway = context.gateway()?;
-                let answer = gateway
-                    .read(
-                        body,
-                        |g, r| async move { g.ledger().get_checkpoint(r).await },
-                    )
-                    .await?;
+                let answer = gateway.read(body, call!(ledger.get_checkpoint)).await?;
                 if let Some(path) = output {
                     files::write(&path, answer.note.as_bytes())?;
                 }
@@ -74,12 +67,7 @@ impl Ledger {
             Self::Keys { output } => {
                 let gateway = context.gateway()?;
                 let body = v1::ListLogKeysRequest {};
-                let answer = gateway
-                    .read(
-                        body,
-                        |g, r| async move { g.ledger().list_log_keys(r).await },
-                    )
-                    .await?;
+                let answer = gateway.read(body, call!(ledger.list_log_keys)).await?;
                 if let Some(path) = output {
                     files::write_json(&path, &LogKeys::of(&answer)?)?;
                 }
@@ -87,18 +75,12 @@ impl Ledger {
             }
             Self::Inclusion { index, size } => {
                 let body = v1::GetInclusionProofRequest { index, size };
-                context
-                    .show(body, |g, r| async move {
-                        g.ledger().get_inclusion_proof(r).await
-                    })
-                    .await
+                context.show(body, call!(ledger.get_inclusion_proof)).await
             }
             Self::Consistency { from_size, to_size } => {
                 let body = v1::GetConsistencyProofRequest { from_size, to_size };
                 context
-                    .show(body, |g, r| async move {
-                        g.ledger().get_consistency_proof(r).await
-                    })
+                    .show(body, call!(ledger.get_consistency_proof))
                     .await
             }
         }

@@ -1,7 +1,6 @@
 //! `evidence record`: the claimant's side.
 
 use std::{
-    fs::OpenOptions,
     io::{Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
 };
@@ -40,29 +39,9 @@ pub enum Record {
         output: PathBuf,
     },
     /// Add the claimant's own words, as evidence like any other.
-    Statement {
-        #[command(flatten)]
-        viewer: Viewer,
-        #[arg(long)]
-        grant: String,
-        #[arg(long)]
-        title: String,
-        /// A file with the words, UTF-8.
-        #[arg(long, value_name = "FILE")]
-        text: PathBuf,
-        #[command(flatten)]
-        changing: Changing,
-    },
+    Statement(AddStatement),
     /// Add a note to an item: "this is not what I said".
-    Note {
-        #[command(flatten)]
-        viewer: Viewer,
-        item: String,
-        #[arg(long)]
-        text: String,
-        #[command(flatten)]
-        changing: Changing,
-    },
+    Note(AddNote),
     /// State what the claimant needs done differently.
     Adjustment {
         #[command(flatten)]
@@ -100,9 +79,7 @@ impl Record {
                 let body = v1::GetRecordRequest {
                     viewer: Some(viewer.message()),
                 };
-                context
-                    .show(body, |g, r| async move { g.record().get_record(r).await })
-                    .await
+                context.show(body, call!(record.get_record)).await
             }
             Self::Accesses { viewer, page } => {
                 let body = v1::ListAccessesRequest {
@@ -110,71 +87,21 @@ impl Record {
                     page_size: page.page_size,
                     page_token: page.page_token,
                 };
-                context
-                    .show(
-                        body,
-                        |g, r| async move { g.record().list_accesses(r).await },
-                    )
-                    .await
+                context.show(body, call!(record.list_accesses)).await
             }
             Self::Decisions { viewer } => {
                 let body = v1::ListDecisionsRequest {
                     viewer: Some(viewer.message()),
                 };
-                context
-                    .show(
-                        body,
-                        |g, r| async move { g.record().list_decisions(r).await },
-                    )
-                    .await
+                context.show(body, call!(record.list_decisions)).await
             }
             Self::Read {
                 viewer,
                 item,
                 output,
             } => read(context, &viewer, &item, &output).await,
-            Self::Statement {
-                viewer,
-                grant,
-                title,
-                text,
-                changing,
-            } => {
-                let text = files::read_text(&text)?;
-                let body = |request_id| v1::AddStatementRequest {
-                    request_id,
-                    viewer: Some(viewer.message()),
-                    grant_id: grant,
-                    title,
-                    text,
-                };
-                let send = |g: Gateway, r| async move { g.record().add_statement(r).await };
-                context
-                    .change(changing, "The words are part of the record.", body, send)
-                    .await
-            }
-            Self::Note {
-                viewer,
-                item,
-                text,
-                changing,
-            } => {
-                let body = |request_id| v1::AddNoteRequest {
-                    request_id,
-                    viewer: Some(viewer.message()),
-                    item_id: item,
-                    text,
-                };
-                let send = |g: Gateway, r| async move { g.record().add_note(r).await };
-                context
-                    .change(
-                        changing,
-                        "The note goes with the item from now on.",
-                        body,
-                        send,
-                    )
-                    .await
-            }
+            Self::Statement(options) => options.run(context).await,
+            Self::Note(options) => options.run(context).await,
             Self::Adjustment {
                 viewer,
                 text,
@@ -185,17 +112,97 @@ impl Record {
                     viewer: Some(viewer.message()),
                     text,
                 };
-                let send = |g: Gateway, r| async move { g.record().state_adjustment(r).await };
                 context
                     .change(
                         changing,
                         "Every decision must take account of it.",
                         body,
-                        send,
+                        call!(record.state_adjustment),
                     )
                     .await
             }
         }
+    }
+}
+
+/// `evidence record note`.
+#[derive(Debug, Args)]
+pub struct AddNote {
+    #[command(flatten)]
+    viewer: Viewer,
+    item: String,
+    #[arg(long)]
+    text: String,
+    #[command(flatten)]
+    changing: Changing,
+}
+
+impl AddNote {
+    async fn run(self, context: &Context) -> Result<(), CliError> {
+        let Self {
+            viewer,
+            item,
+            text,
+            changing,
+        } = self;
+        let body = |request_id| v1::AddNoteRequest {
+            request_id,
+            viewer: Some(viewer.message()),
+            item_id: item,
+            text,
+        };
+        context
+            .change(
+                changing,
+                "The note goes with the item from now on.",
+                body,
+                call!(record.add_note),
+            )
+            .await
+    }
+}
+
+/// `evidence record statement`.
+#[derive(Debug, Args)]
+pub struct AddStatement {
+    #[command(flatten)]
+    viewer: Viewer,
+    #[arg(long)]
+    grant: String,
+    #[arg(long)]
+    title: String,
+    /// A file with the words, UTF-8.
+    #[arg(long, value_name = "FILE")]
+    text: PathBuf,
+    #[command(flatten)]
+    changing: Changing,
+}
+
+impl AddStatement {
+    async fn run(self, context: &Context) -> Result<(), CliError> {
+        let Self {
+            viewer,
+            grant,
+            title,
+            text,
+            changing,
+        } = self;
+        let text = files::read_text(&text)?;
+        let body = |request_id| v1::AddStatementRequest {
+            request_id,
+            viewer: Some(viewer.message()),
+            grant_id: grant,
+            title,
+            text,
+        };
+        context
+            .change(
+                changing,
+                "The words are part of the record.",
+                body,
+                call!(record.add_statement),
+            )
+            .await
     }
 }
 
@@ -214,10 +221,8 @@ async fn read(
     }
     let gateway = context.gateway()?;
     let part = files::beside(output, ".part");
-    let mut file = OpenOptions::new()
-        .create(true)
+    let mut file = files::private()
         .truncate(true)
-        .write(true)
         .open(&part)
         .map_err(CliError::io(&part))?;
     let mut backoff = gateway.backoff();

@@ -66,16 +66,17 @@ impl Case {
                     mental_health,
                 };
                 context
-                    .change(changing, "The case is open.", body, |g, r| async move {
-                        g.requests().open_case(r).await
-                    })
+                    .change(
+                        changing,
+                        "The case is open.",
+                        body,
+                        call!(requests.open_case),
+                    )
                     .await
             }
             Self::Get { case } => {
                 let body = v1::GetCaseRequest { case_id: case };
-                context
-                    .show(body, |g, r| async move { g.requests().get_case(r).await })
-                    .await
+                context.show(body, call!(requests.get_case)).await
             }
             Self::List { claimant, page } => {
                 let body = v1::ListCasesRequest {
@@ -83,9 +84,7 @@ impl Case {
                     page_size: page.page_size,
                     page_token: page.page_token,
                 };
-                context
-                    .show(body, |g, r| async move { g.requests().list_cases(r).await })
-                    .await
+                context.show(body, call!(requests.list_cases)).await
             }
         }
     }
@@ -158,21 +157,19 @@ impl Request {
                     payer,
                 };
                 context
-                    .change(changing, "The request is open.", body, |g, r| async move {
-                        g.requests().open_request(r).await
-                    })
+                    .change(
+                        changing,
+                        "The request is open.",
+                        body,
+                        call!(requests.open_request),
+                    )
                     .await
             }
             Self::Get { request } => {
                 let body = v1::GetRequestRequest {
                     evidence_request_id: request,
                 };
-                context
-                    .show(
-                        body,
-                        |g, r| async move { g.requests().get_request(r).await },
-                    )
-                    .await
+                context.show(body, call!(requests.get_request)).await
             }
             Self::List { case, state, page } => {
                 let body = v1::ListRequestsRequest {
@@ -181,12 +178,7 @@ impl Request {
                     page_size: page.page_size,
                     page_token: page.page_token,
                 };
-                context
-                    .show(
-                        body,
-                        |g, r| async move { g.requests().list_requests(r).await },
-                    )
-                    .await
+                context.show(body, call!(requests.list_requests)).await
             }
             Self::Turn(turn) => turn.run(context).await,
         }
@@ -219,23 +211,9 @@ pub enum Turn {
         changing: Changing,
     },
     /// Say that you will not answer, and why (docs/api/reasons.md).
-    Decline {
-        request: String,
-        #[arg(long, value_parser = ["no_record_held", "not_our_patient", "consent_not_valid", "outside_period", "not_our_service", "duplicate_request"])]
-        reason: String,
-        #[arg(long, default_value = "")]
-        note: String,
-        #[command(flatten)]
-        changing: Changing,
-    },
+    Decline(Decline),
     /// Take a request back.
-    Cancel {
-        request: String,
-        #[arg(long, default_value = "")]
-        note: String,
-        #[command(flatten)]
-        changing: Changing,
-    },
+    Cancel(Cancel),
 }
 
 impl Turn {
@@ -246,10 +224,13 @@ impl Turn {
                     request_id,
                     evidence_request_id: request,
                 };
-                let send =
-                    |g: crate::Gateway, r| async move { g.requests().acknowledge_request(r).await };
                 context
-                    .change(changing, "The request is acknowledged.", body, send)
+                    .change(
+                        changing,
+                        "The request is acknowledged.",
+                        body,
+                        call!(requests.acknowledge_request),
+                    )
                     .await
             }
             Self::Clarify {
@@ -262,10 +243,13 @@ impl Turn {
                     evidence_request_id: request,
                     question,
                 };
-                let send =
-                    |g: crate::Gateway, r| async move { g.requests().ask_clarification(r).await };
                 context
-                    .change(changing, "The question is asked.", body, send)
+                    .change(
+                        changing,
+                        "The question is asked.",
+                        body,
+                        call!(requests.ask_clarification),
+                    )
                     .await
             }
             Self::Answer {
@@ -278,48 +262,88 @@ impl Turn {
                     evidence_request_id: request,
                     answer,
                 };
-                let send = |g: crate::Gateway, r| async move {
-                    g.requests().answer_clarification(r).await
-                };
                 context
-                    .change(changing, "The question is answered.", body, send)
+                    .change(
+                        changing,
+                        "The question is answered.",
+                        body,
+                        call!(requests.answer_clarification),
+                    )
                     .await
             }
-            Self::Decline {
-                request,
-                reason,
-                note,
-                changing,
-            } => {
-                let body = |request_id| v1::DeclineRequestRequest {
-                    request_id,
-                    evidence_request_id: request,
-                    reason,
-                    note,
-                };
-                let send =
-                    |g: crate::Gateway, r| async move { g.requests().decline_request(r).await };
-                context
-                    .change(changing, "The request is declined.", body, send)
-                    .await
-            }
-            Self::Cancel {
-                request,
-                note,
-                changing,
-            } => {
-                let body = |request_id| v1::CancelRequestRequest {
-                    request_id,
-                    evidence_request_id: request,
-                    note,
-                };
-                let send =
-                    |g: crate::Gateway, r| async move { g.requests().cancel_request(r).await };
-                context
-                    .change(changing, "The request is cancelled.", body, send)
-                    .await
-            }
+            Self::Decline(options) => options.run(context).await,
+            Self::Cancel(options) => options.run(context).await,
         }
+    }
+}
+
+/// `evidence request cancel`.
+#[derive(Debug, Args)]
+pub struct Cancel {
+    request: String,
+    #[arg(long, default_value = "")]
+    note: String,
+    #[command(flatten)]
+    changing: Changing,
+}
+
+impl Cancel {
+    async fn run(self, context: &Context) -> Result<(), CliError> {
+        let Self {
+            request,
+            note,
+            changing,
+        } = self;
+        let body = |request_id| v1::CancelRequestRequest {
+            request_id,
+            evidence_request_id: request,
+            note,
+        };
+        context
+            .change(
+                changing,
+                "The request is cancelled.",
+                body,
+                call!(requests.cancel_request),
+            )
+            .await
+    }
+}
+
+/// `evidence request decline`.
+#[derive(Debug, Args)]
+pub struct Decline {
+    request: String,
+    #[arg(long, value_parser = ["no_record_held", "not_our_patient", "consent_not_valid", "outside_period", "not_our_service", "duplicate_request"])]
+    reason: String,
+    #[arg(long, default_value = "")]
+    note: String,
+    #[command(flatten)]
+    changing: Changing,
+}
+
+impl Decline {
+    async fn run(self, context: &Context) -> Result<(), CliError> {
+        let Self {
+            request,
+            reason,
+            note,
+            changing,
+        } = self;
+        let body = |request_id| v1::DeclineRequestRequest {
+            request_id,
+            evidence_request_id: request,
+            reason,
+            note,
+        };
+        context
+            .change(
+                changing,
+                "The request is declined.",
+                body,
+                call!(requests.decline_request),
+            )
+            .await
     }
 }
 

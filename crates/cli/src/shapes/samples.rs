@@ -75,6 +75,7 @@ pub fn all() -> Vec<Event> {
     [
         directory(),
         consent(),
+        people(),
         cases(),
         items(),
         uses_of(),
@@ -152,7 +153,7 @@ fn consent() -> Vec<Event> {
         .into(),
         GrantCreated {
             grant: grant.clone(),
-            claimant: claimant.clone(),
+            claimant,
             disclosers: [by.clone()].into(),
             kinds: kinds(),
             recipient: by.clone(),
@@ -176,14 +177,20 @@ fn consent() -> Vec<Event> {
         }
         .into(),
         GrantWithdrawn {
-            grant: grant.clone(),
+            grant,
             capture: Capture::ByPhone,
-            by: by.clone(),
+            by,
         }
         .into(),
+    ]
+}
+
+fn people() -> Vec<Event> {
+    let (claimant, by) = (id!(ClaimantId), id!(OrgId));
+    vec![
         DelegationCreated {
             delegation: id!(DelegationId),
-            grant,
+            grant: id!(GrantId),
             discloser: Some(by.clone()),
             intermediary: by.clone(),
             kinds: kinds(),

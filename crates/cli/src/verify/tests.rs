@@ -1,14 +1,15 @@
 //! Real receipts from a real tree, and every way of tampering with one.
 
 use evidence_domain::event::EvidenceRelayed;
-use evidence_ledger::{Alg, Claims, Frontier, NoteSigner, SigningKey, encode_receipt, seal_batch};
+use evidence_ledger::{Alg, NoteSigner, SigningKey};
 use jiff::civil::date;
 
 use super::*;
 use crate::{
     Signer,
-    proof::{Base64, Document, FORMAT, LogKey},
+    proof::{Document, FORMAT},
     sign::tests::{evidence, rng, signer, texts},
+    testlog::{ORIGIN, TestLog, new_key},
 };
 
 const DOCUMENT: &[u8] = b"the document";
@@ -17,26 +18,9 @@ const NOW: i64 = 1_790_000_000;
 /// A log of seven entries, of which the last two are an evidence statement and its relay.
 struct World {
     file: ReceiptFile,
-    log_keys: LogKeys,
+    log: TestLog,
     organisation: PublicKey,
     relay: PublicKey,
-    note: String,
-    checkpoint: SigningKey,
-}
-
-fn new_key(alg: Alg) -> SigningKey {
-    let der = SigningKey::generate_pkcs8(alg, &rng()).unwrap();
-    SigningKey::from_pkcs8(alg, &der, &rng()).unwrap()
-}
-
-fn log_key(purpose: &str, key: &PublicKey, verifier_key: String) -> LogKey {
-    let kid = data_encoding::HEXLOWER.encode(&key.kid());
-    LogKey {
-        purpose: purpose.to_owned(),
-        kid,
-        key: key.clone(),
-        verifier_key,
-    }
 }
 
 impl World {
@@ -62,66 +46,25 @@ impl World {
         let relay = relayer
             .sign(&subject, relay, Aside::new(), NOW, &rng())
             .unwrap();
-        let relay_entry = crate::sign::entry(&relay);
-
-        let mut frontier = Frontier::new();
-        frontier.append(&[
-            sha256(b"0"),
-            sha256(b"1"),
-            sha256(b"2"),
-            sha256(b"3"),
-            sha256(b"4"),
-        ]);
-        let appended = frontier.append(&[entry, relay_entry]);
-        let (receipt_key, statement_key) = (new_key(Alg::Es256), new_key(Alg::Es256));
-        let claims = Claims {
-            iss: "urn:evidence:log".into(),
-            sub: "urn:evidence:log".into(),
-            iat: NOW + 2,
+        let statements = [made.statement, relay.statement];
+        let log = TestLog::of(&statements, &new_key(Alg::Es256), NOW + 2);
+        let file = ReceiptFile {
+            format: FORMAT.to_owned(),
+            item_id: Some(item.to_string()),
+            document: Some(Document {
+                file: "letter.pdf".into(),
+                size: DOCUMENT.len() as u64,
+                digest: sha256(DOCUMENT),
+            }),
+            aside: made.aside,
+            receipt: Proof::of(&log.receipts[0]).unwrap(),
+            relay_receipt: Some(Proof::of(&log.receipts[1]).unwrap()),
         };
-        let seal = seal_batch(&claims, 7, &appended.root, &receipt_key, &rng()).unwrap();
-        let proof = |entry: Digest, index: u64, statement: &[u8]| Proof {
-            entry,
-            index,
-            tree_size: 7,
-            received_at: "2026-09-21T14:13:22.5Z".to_owned(),
-            statement: Base64(statement.to_vec()),
-            receipt: Base64(encode_receipt(&seal, 7, index, &appended.inclusion(index))),
-        };
-        let note_key = new_key(Alg::EdDsa);
-        let der_twin = note_key.public().clone();
-        let signer = NoteSigner::new("log.example", note_key).unwrap();
-        let note = Checkpoint {
-            origin: "log.example".into(),
-            size: 7,
-            root: appended.root,
-        }
-        .sign(&signer, &rng());
         Self {
-            file: ReceiptFile {
-                format: FORMAT.to_owned(),
-                item_id: Some(item.to_string()),
-                document: Some(Document {
-                    file: "letter.pdf".into(),
-                    size: DOCUMENT.len() as u64,
-                    digest: sha256(DOCUMENT),
-                }),
-                aside: made.aside.clone(),
-                receipt: proof(entry, 5, &made.statement),
-                relay_receipt: Some(proof(relay_entry, 6, &relay.statement)),
-            },
-            log_keys: LogKeys {
-                origin: "log.example".into(),
-                keys: vec![
-                    log_key("receipt", receipt_key.public(), String::new()),
-                    log_key("statement", statement_key.public(), String::new()),
-                    log_key("checkpoint", &der_twin, signer.verifier().to_string()),
-                ],
-            },
+            file,
+            log,
             organisation: discloser.key().public().clone(),
             relay: relayer.key().public().clone(),
-            note,
-            checkpoint: new_key(Alg::EdDsa),
         }
     }
 
@@ -133,10 +76,10 @@ impl World {
         let keys = [self.organisation.clone(), self.relay.clone()];
         let document = Some(digest(DOCUMENT).unwrap());
         let with = With {
-            log_keys: Some(&self.log_keys),
+            log_keys: Some(&self.log.keys),
             organisation_keys: &keys,
             document,
-            checkpoint: Some(&self.note),
+            checkpoint: Some(&self.log.note),
         };
         verify(file, &with)
     }
@@ -269,7 +212,7 @@ fn another_document_is_found() {
     let world = World::new();
     for (found, says) in [(&b"the documenu"[..], "SHA-256"), (b"shorter", "7 bytes")] {
         let with = With {
-            log_keys: Some(&world.log_keys),
+            log_keys: Some(&world.log.keys),
             document: Some(digest(found).unwrap()),
             ..With::default()
         };
@@ -289,7 +232,7 @@ fn without_keys_it_cannot_be_told() {
     let report = verify(
         &world.file,
         &With {
-            log_keys: Some(&world.log_keys),
+            log_keys: Some(&world.log.keys),
             ..With::default()
         },
     );
@@ -302,12 +245,12 @@ fn keys_that_are_not_the_signers_decide_nothing() {
     let world = World::new();
     let strangers = [new_key(Alg::Es256).public().clone()];
     let with = With {
-        log_keys: Some(&world.log_keys),
+        log_keys: Some(&world.log.keys),
         organisation_keys: &strangers,
         ..With::default()
     };
     assert_eq!(verify(&world.file, &with).exit(), Exit::CannotTell);
-    let mut keys = world.log_keys.clone();
+    let mut keys = world.log.keys.clone();
     keys.keys[0].key = new_key(Alg::Es256).public().clone();
     // The file's own name for a key counts for nothing.
     assert_eq!(
@@ -327,7 +270,7 @@ fn keys_that_are_not_the_signers_decide_nothing() {
 fn a_log_that_shows_two_trees_is_convicted() {
     let world = World::new();
     let split = |size: u64, key: SigningKey, origin: &str| {
-        let signer = NoteSigner::new("log.example", key).unwrap();
+        let signer = NoteSigner::new(ORIGIN, key).unwrap();
         let verifier_key = signer.verifier().to_string();
         let note = Checkpoint {
             origin: origin.into(),
@@ -335,7 +278,7 @@ fn a_log_that_shows_two_trees_is_convicted() {
             root: sha256(b"another tree"),
         }
         .sign(&signer, &rng());
-        let mut keys = world.log_keys.clone();
+        let mut keys = world.log.keys.clone();
         keys.keys[2].verifier_key = verifier_key;
         let with = With {
             log_keys: Some(&keys),
@@ -350,10 +293,10 @@ fn a_log_that_shows_two_trees_is_convicted() {
             .unwrap()
             .verdict
     };
-    let verdict = split(7, new_key(Alg::EdDsa), "log.example");
+    let verdict = split(7, new_key(Alg::EdDsa), ORIGIN);
     assert!(matches!(verdict, Verdict::Invalid(because) if because.contains("convict")));
     assert!(matches!(
-        split(9, new_key(Alg::EdDsa), "log.example"),
+        split(9, new_key(Alg::EdDsa), ORIGIN),
         Verdict::CannotTell(_)
     ));
     assert!(matches!(
@@ -361,15 +304,15 @@ fn a_log_that_shows_two_trees_is_convicted() {
         Verdict::Invalid(_)
     ));
     // Signed by a key that is not the log's.
-    let signer = NoteSigner::new("log.example", world.checkpoint).unwrap();
+    let signer = NoteSigner::new(ORIGIN, new_key(Alg::EdDsa)).unwrap();
     let note = Checkpoint {
-        origin: "log.example".into(),
+        origin: ORIGIN.into(),
         size: 7,
         root: sha256(b"x"),
     }
     .sign(&signer, &rng());
     let with = With {
-        log_keys: Some(&world.log_keys),
+        log_keys: Some(&world.log.keys),
         checkpoint: Some(&note),
         ..With::default()
     };

@@ -64,7 +64,7 @@ pub(super) fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result
         Event::KeyRetired(body) => {
             let row = organisation(world, event, &body.organisation)?;
             let key = row.keys.iter_mut().find(|key| key.kid == body.kid);
-            key.ok_or_else(|| missing(event, body.kid))?.not_after = body.not_after;
+            key.ok_or_else(|| missing(event, &body.kid))?.not_after = body.not_after;
         }
         Event::PolicySet(body) => {
             let entry = world.get::<Policy>(policy_key(&body.name)).map_or(logged.index, |row| row.entry);

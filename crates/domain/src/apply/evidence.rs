@@ -25,7 +25,6 @@ pub(super) fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result
             item(world, event, &body.item)?.cases.insert(body.case.clone());
         }
         Event::ItemWithdrawn(body) => item(world, event, &body.item)?.state = ItemState::Withdrawn,
-        Event::DisclosureDeclared(_) => {}
         Event::ItemDisclosed(body) => {
             let row = item(world, event, &body.item)?;
             row.disclosure = Disclosure::Open;

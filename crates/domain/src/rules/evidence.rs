@@ -21,7 +21,7 @@ use crate::{
 
 mod item;
 
-pub use item::{declaration_needs, declare_disclosure, withdraw_item};
+pub use item::{WITHDRAWAL_REASONS, declaration_needs, declare_disclosure, withdraw_item};
 
 /// How a certified copy may have been made.
 pub const COPY_METHODS: [&str; 2] = ["photograph", "scan"];

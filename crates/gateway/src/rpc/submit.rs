@@ -62,8 +62,13 @@ struct Session {
 enum Stop {
     /// The rest of the item is passed over; the next may follow.
     Skip(Fault),
-    /// Nothing sensible can follow on this stream.
-    End(Refusal),
+    Broken(Broken),
+}
+
+/// Why nothing can follow on a stream.
+enum Broken {
+    /// The client sends what makes no sense, or nothing.
+    Off(Refusal),
     /// The connection is gone.
     Gone(Status),
 }
@@ -114,7 +119,7 @@ impl Session {
                 let taken = if small {
                     self.small(parsed, inbound).await
                 } else {
-                    self.large(parsed, inbound).await
+                    Box::pin(self.large(parsed, inbound)).await
                 };
                 (item, digest, taken)
             }
@@ -122,11 +127,11 @@ impl Session {
         let (fault, end) = match taken {
             Ok(()) => return Ok(()),
             Err(Stop::Skip(fault)) => (fault, None),
-            Err(Stop::End(refusal)) => {
+            Err(Stop::Broken(Broken::Off(refusal))) => {
                 let status = error::refused(&refusal);
                 (refusal.into(), Some(status))
             }
-            Err(Stop::Gone(status)) => return Err(status),
+            Err(Stop::Broken(Broken::Gone(status))) => return Err(status),
         };
         let answer = self
             .intake
@@ -155,7 +160,7 @@ impl Session {
             document.extend_from_slice(&bytes);
         }
         let session = self.clone();
-        self.settle(async move {
+        self.settle(Box::pin(async move {
             let (item, digest) = (parsed.body.item.to_string(), parsed.digest);
             match session.commit_small(parsed, &document).await {
                 Ok(answer) => Ok(answer),
@@ -166,7 +171,7 @@ impl Session {
                         .await
                 }
             }
-        })
+        }))
         .await;
         Ok(())
     }
@@ -218,7 +223,8 @@ impl Session {
         let push = self.intake.verify(&self.caller, parsed).await?;
         if let Some(done) = self.intake.replay(&push).await? {
             self.answer(Ok(accepted(&done))).await;
-            return self.skip(inbound).await.map_err(Stop::Gone);
+            let skipped = self.skip(inbound).await;
+            return skipped.map_err(|status| Broken::Gone(status).into());
         }
         self.intake.foresee(&self.caller, &push).await?;
         let store = &self.intake.app.store;
@@ -236,11 +242,11 @@ impl Session {
             }
         };
         let session = self.clone();
-        self.settle(async move {
+        self.settle(Box::pin(async move {
             session
                 .commit_large(push, document, wrapped_key, written)
                 .await
-        })
+        }))
         .await;
         Ok(())
     }
@@ -334,31 +340,28 @@ impl Session {
             match self.piece(inbound).await {
                 Ok(Piece::Bytes(_)) => {}
                 Ok(Piece::End) => return Ok(()),
-                Err(Stop::End(refusal)) => return Err(error::refused(&refusal)),
-                Err(
-                    Stop::Gone(status) | Stop::Skip(Fault::Failed(status) | Fault::Unknown(status)),
-                ) => return Err(status),
-                Err(Stop::Skip(Fault::Refused(refusal))) => return Err(error::refused(&refusal)),
+                Err(Broken::Off(refusal)) => return Err(error::refused(&refusal)),
+                Err(Broken::Gone(status)) => return Err(status),
             }
         }
     }
 
     /// The next piece of the item under way.
-    async fn piece(&self, inbound: &mut Streaming<v1::SubmitRequest>) -> Result<Piece, Stop> {
+    async fn piece(&self, inbound: &mut Streaming<v1::SubmitRequest>) -> Result<Piece, Broken> {
         let Ok(message) = timeout(self.intake.app.limits.stream_idle(), inbound.message()).await
         else {
-            return Err(Stop::End(Refusal::new(
+            return Err(Broken::Off(Refusal::new(
                 Reason::UploadStalled,
                 "The item stopped coming.",
             )));
         };
-        match message.map_err(Stop::Gone)?.map(|message| message.part) {
+        match message.map_err(Broken::Gone)?.map(|message| message.part) {
             Some(Some(Part::Chunk(bytes))) => Ok(Piece::Bytes(bytes)),
             Some(Some(Part::End(_))) => Ok(Piece::End),
             Some(Some(Part::Begin(_)) | None) => {
-                Err(Stop::End(protocol("An item ends with `end`.")))
+                Err(Broken::Off(protocol("An item ends with `end`.")))
             }
-            None => Err(Stop::End(protocol("The stream ended within an item."))),
+            None => Err(Broken::Off(protocol("The stream ended within an item."))),
         }
     }
 
@@ -393,6 +396,12 @@ fn too_long(size: u64) -> Refusal {
         Reason::SizeMismatch,
         format!("More came than the {size} bytes that were signed for."),
     )
+}
+
+impl From<Broken> for Stop {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
 }
 
 impl From<Fault> for Stop {

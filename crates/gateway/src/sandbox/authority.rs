@@ -26,40 +26,77 @@ pub struct Authority(Issuer<'static, KeyPair>);
 impl Authority {
     /// The authority whose files are in the folder, or a new one.
     pub fn load_or_make(folder: &Folder, now: Timestamp) -> anyhow::Result<Self> {
-        let (root, key) = (folder.path("authority/root.pem"), folder.path("authority/root-key.pem"));
+        let (root, key) = (
+            folder.path("authority/root.pem"),
+            folder.path("authority/root-key.pem"),
+        );
         if !root.exists() {
             let pair = KeyPair::generate()?;
             let mut params = CertificateParams::default();
-            params.distinguished_name.push(DnType::CommonName, "Evidence sandbox authority");
+            params
+                .distinguished_name
+                .push(DnType::CommonName, "Evidence sandbox authority");
             params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
             params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
             last(&mut params, now, ROOT_DAYS);
             write(&key, pair.serialize_pem().as_bytes())?;
-            write(&root, CertifiedIssuer::self_signed(params, pair)?.pem().as_bytes())?;
+            write(
+                &root,
+                CertifiedIssuer::self_signed(params, pair)?.pem().as_bytes(),
+            )?;
         }
-        let pair = KeyPair::from_pem(&read(&key)?).with_context(|| format!("cannot use {}", key.display()))?;
+        let pair = KeyPair::from_pem(&read(&key)?)
+            .with_context(|| format!("cannot use {}", key.display()))?;
         Ok(Self(Issuer::from_ca_cert_pem(&read(&root)?, pair)?))
     }
 
     /// A new certificate for the gateway, at each start: the address may be another.
-    pub fn issue_server(&self, folder: &Folder, address: IpAddr, now: Timestamp) -> anyhow::Result<()> {
-        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    pub fn issue_server(
+        &self,
+        folder: &Folder,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        let mut names = vec![
+            "localhost".to_owned(),
+            "127.0.0.1".to_owned(),
+            "::1".to_owned(),
+        ];
         if !address.is_unspecified() && !address.is_loopback() {
             names.push(address.to_string());
         }
         let params = CertificateParams::new(names)?;
-        self.issue(params, ExtendedKeyUsagePurpose::ServerAuth, &folder.path("gateway"), now)
+        self.issue(
+            params,
+            ExtendedKeyUsagePurpose::ServerAuth,
+            &folder.path("gateway"),
+            now,
+        )
     }
 
     /// An organisation's certificate, once: the directory knows it by its digest.
-    pub fn issue_client(&self, folder: &Folder, member: &Member, now: Timestamp) -> anyhow::Result<()> {
+    pub fn issue_client(
+        &self,
+        folder: &Folder,
+        member: &Member,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
         if folder.of(member, "certificate.pem").exists() {
             return Ok(());
         }
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::OrganizationName, member.name);
-        params.distinguished_name.push(DnType::CommonName, member.folder);
-        self.issue(params, ExtendedKeyUsagePurpose::ClientAuth, &folder.path(member.folder), now)
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, member.name);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, member.folder);
+        self.issue(
+            params,
+            ExtendedKeyUsagePurpose::ClientAuth,
+            &folder.path(member.folder),
+            now,
+        )
     }
 
     /// A revocation list that revokes nothing, good from today.
@@ -112,12 +149,19 @@ fn last(params: &mut CertificateParams, now: Timestamp, days: i64) {
 /// From yesterday, for clocks that are a little behind.
 fn validity(now: Timestamp, days: i64) -> ((i32, u8, u8), (i32, u8, u8)) {
     let today = now.to_zoned(TimeZone::UTC).date();
-    (ymd(today.saturating_sub(1.day())), ymd(today.saturating_add(days.days())))
+    (
+        ymd(today.saturating_sub(1.day())),
+        ymd(today.saturating_add(days.days())),
+    )
 }
 
 /// Year, month and day as `date_time_ymd` takes them.
 fn ymd(date: Date) -> (i32, u8, u8) {
-    (date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs())
+    (
+        date.year().into(),
+        date.month().unsigned_abs(),
+        date.day().unsigned_abs(),
+    )
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

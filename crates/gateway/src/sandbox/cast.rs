@@ -87,11 +87,19 @@ pub const PORTAL: &Member = &Member {
 pub const MEMBERS: [&Member; 7] = [OPERATOR, HOSPITAL, GP, COUNCIL, VCSE, DWP, PORTAL];
 
 /// Has allowed nothing yet.
-pub const JOAN: &Person =
-    &Person { key: "joan", name: "Joan Testcase", date_of_birth: "1979-03-14", nhs_number: "999 004 2179" };
+pub const JOAN: &Person = &Person {
+    key: "joan",
+    name: "Joan Testcase",
+    date_of_birth: "1979-03-14",
+    nhs_number: "999 004 2179",
+};
 
 /// Has a grant from the start.
-pub const SAM: &Person =
-    &Person { key: "sam", name: "Sam Placeholder", date_of_birth: "1991-08-02", nhs_number: "999 300 5185" };
+pub const SAM: &Person = &Person {
+    key: "sam",
+    name: "Sam Placeholder",
+    date_of_birth: "1991-08-02",
+    nhs_number: "999 300 5185",
+};
 
 pub const PEOPLE: [&Person; 2] = [JOAN, SAM];

@@ -17,14 +17,21 @@ use super::{
 };
 
 /// Connects to the gateway at `address` with the certificate of `member`.
-pub async fn connect(folder: &Folder, member: &Member, address: SocketAddr) -> anyhow::Result<Channel> {
+pub async fn connect(
+    folder: &Folder,
+    member: &Member,
+    address: SocketAddr,
+) -> anyhow::Result<Channel> {
     let address = reachable(address);
     let connector = TlsConnector::from(Arc::new(tls(folder, member)?));
     let dial = service_fn(move |_| {
         let connector = connector.clone();
         async move {
             let socket = TcpStream::connect(address).await?;
-            connector.connect(ServerName::from(address.ip()), socket).await.map(TokioIo::new)
+            connector
+                .connect(ServerName::from(address.ip()), socket)
+                .await
+                .map(TokioIo::new)
         }
     });
     Endpoint::from_shared(format!("http://{address}"))?
@@ -40,11 +47,15 @@ fn tls(folder: &Folder, member: &Member) -> anyhow::Result<ClientConfig> {
     let mut tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&TLS13])?
         .with_root_certificates(roots)
-        .with_client_auth_cert(vec![certificate(&folder.of(member, "certificate.pem"))?], key)?;
+        .with_client_auth_cert(
+            vec![certificate(&folder.of(member, "certificate.pem"))?],
+            key,
+        )?;
     tls.alpn_protocols = vec![b"h2".to_vec()];
     Ok(tls)
 }
 
 fn certificate(path: &Path) -> anyhow::Result<CertificateDer<'static>> {
-    CertificateDer::from_pem_file(path).with_context(|| format!("{} holds no certificate", path.display()))
+    CertificateDer::from_pem_file(path)
+        .with_context(|| format!("{} holds no certificate", path.display()))
 }

@@ -50,7 +50,8 @@ impl Control {
 pub fn listen(folder: &Folder, clock: Clock) -> anyhow::Result<Control> {
     let socket = folder.path(SOCKET);
     folder.remove(SOCKET)?;
-    let listener = UnixListener::bind(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
+    let listener = UnixListener::bind(&socket)
+        .with_context(|| format!("cannot listen on {}", socket.display()))?;
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o600))?;
     let folder = folder.clone();
     let task = tokio::spawn(async move {
@@ -70,9 +71,16 @@ pub fn listen(folder: &Folder, clock: Clock) -> anyhow::Result<Control> {
 pub async fn advance(data: &Path, by: SignedDuration) -> anyhow::Result<Timestamp> {
     let stream = UnixStream::connect(data.join(SOCKET))
         .await
-        .with_context(|| format!("no sandbox runs on {}; start one with `evidence-gateway sandbox --data`", data.display()))?;
+        .with_context(|| {
+            format!(
+                "no sandbox runs on {}; start one with `evidence-gateway sandbox --data`",
+                data.display()
+            )
+        })?;
     let mut stream = BufReader::new(stream);
-    stream.write_all(format!("{}\n", by.as_secs()).as_bytes()).await?;
+    stream
+        .write_all(format!("{}\n", by.as_secs()).as_bytes())
+        .await?;
     let mut line = String::new();
     stream.read_line(&mut line).await?;
     let line = line.trim_end();
@@ -95,7 +103,9 @@ async fn answer(stream: UnixStream, folder: &Folder, clock: &Clock) -> anyhow::R
     let mut line = String::new();
     stream.read_line(&mut line).await?;
     let answer = match line.trim_end().parse().map(SignedDuration::from_secs) {
-        Ok(by) => move_on(folder, clock, by).map_or_else(|error| error.to_string(), |now| now.to_string()),
+        Ok(by) => {
+            move_on(folder, clock, by).map_or_else(|error| error.to_string(), |now| now.to_string())
+        }
         Err(_) => "give a number of seconds".to_owned(),
     };
     stream.write_all(format!("{answer}\n").as_bytes()).await?;
@@ -105,7 +115,9 @@ async fn answer(stream: UnixStream, folder: &Folder, clock: &Clock) -> anyhow::R
 fn move_on(folder: &Folder, clock: &Clock, by: SignedDuration) -> anyhow::Result<Timestamp> {
     let before = ahead(folder)?;
     let now = clock.advance(by)?;
-    let ahead = before.checked_add(by).context("that is beyond the last moment the calendar knows")?;
+    let ahead = before
+        .checked_add(by)
+        .context("that is beyond the last moment the calendar knows")?;
     write(&folder.path(AHEAD), ahead.as_secs().to_string().as_bytes())?;
     Ok(now)
 }
@@ -113,9 +125,14 @@ fn move_on(folder: &Folder, clock: &Clock, by: SignedDuration) -> anyhow::Result
 fn ahead(folder: &Folder) -> anyhow::Result<SignedDuration> {
     let path = folder.path(AHEAD);
     let text = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(SignedDuration::ZERO),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(SignedDuration::ZERO);
+        }
         read => read.with_context(|| format!("cannot read {}", path.display()))?,
     };
-    let seconds = text.trim().parse().with_context(|| format!("{} holds no number", path.display()))?;
+    let seconds = text
+        .trim()
+        .parse()
+        .with_context(|| format!("{} holds no number", path.display()))?;
     Ok(SignedDuration::from_secs(seconds))
 }

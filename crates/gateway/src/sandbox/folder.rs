@@ -14,7 +14,8 @@ use super::cast::Member;
 
 /// Says that the folder is a sandbox's, to be removed without asking.
 const MARK: &str = ".evidence-sandbox";
-const MARK_TEXT: &str = "Made by `evidence-gateway sandbox`. With --fresh it removes this whole folder.\n";
+const MARK_TEXT: &str =
+    "Made by `evidence-gateway sandbox`. With --fresh it removes this whole folder.\n";
 
 /// An absolute path to a folder that is a sandbox's.
 #[derive(Debug, Clone)]
@@ -31,10 +32,14 @@ impl Folder {
             path.display()
         );
         if ours && fresh {
-            fs::remove_dir_all(path).with_context(|| format!("cannot remove {}", path.display()))?;
+            fs::remove_dir_all(path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
         }
         make(path)?;
-        let folder = Self(path.canonicalize().with_context(|| format!("cannot open {}", path.display()))?);
+        let folder = Self(
+            path.canonicalize()
+                .with_context(|| format!("cannot open {}", path.display()))?,
+        );
         write(&folder.path(MARK), MARK_TEXT.as_bytes())?;
         Ok(folder)
     }
@@ -72,8 +77,16 @@ pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     name.push(".new");
     let new = PathBuf::from(name);
     let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new).with_context(failed)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).with_context(failed)?;
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)
+        .with_context(failed)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .with_context(failed)?;
     fs::rename(&new, path).with_context(failed)
 }
 
@@ -98,41 +111,31 @@ pub fn gateway_toml(
     telemetry: Option<&str>,
     prometheus: &str,
 ) -> anyhow::Result<String> {
-    let at = |name: &str| folder.path(name).display().to_string();
-    let mut logs = toml::Table::new();
-    logs.insert("logs".into(), if telemetry.is_some() { "text" } else { "off" }.into());
+    let mut config = serde_json::json!({
+        "listen": { "address": address },
+        "tls": {
+            "certificate": folder.path("gateway/certificate.pem"),
+            "key": folder.path("gateway/key.pem"),
+            "client_roots": [folder.path("authority/root.pem")],
+            "crls": [folder.path("authority/revoked.crl")],
+        },
+        "database": { "engine": "sqlite", "path": folder.path("gateway/evidence.sqlite") },
+        "documents": { "kind": "files", "dir": folder.path("gateway/documents") },
+        "keys": {
+            "key_encryption_key": folder.path("gateway/key-encryption-key"),
+            "statement_key": folder.path("gateway/statement-key"),
+            "receipt_key": folder.path("gateway/receipt-key"),
+            "checkpoint_key": folder.path("gateway/checkpoint-key"),
+        },
+        "log": { "origin": "sandbox.evidence.invalid/log" },
+        "telemetry": { "logs": "off" },
+    });
     if let Some(url) = telemetry {
-        logs.insert("prometheus".into(), prometheus.into());
+        config["telemetry"] = serde_json::json!({ "logs": "text", "prometheus": prometheus });
         if !url.is_empty() {
-            logs.insert("otlp_endpoint".into(), url.into());
+            config["telemetry"]["otlp_endpoint"] = url.into();
         }
     }
-    let config = toml::toml! {
-        [log]
-        origin = "sandbox.evidence.invalid/log"
-        [database]
-        engine = "sqlite"
-        [documents]
-        kind = "files"
-    };
-    let mut config = config;
-    let mut set = |section: &str, key: &str, value: toml::Value| {
-        let section = config.entry(section).or_insert_with(|| toml::Table::new().into());
-        if let Some(section) = section.as_table_mut() {
-            section.insert(key.to_owned(), value);
-        }
-    };
-    set("listen", "address", address.to_string().into());
-    set("tls", "certificate", at("gateway/certificate.pem").into());
-    set("tls", "key", at("gateway/key.pem").into());
-    set("tls", "client_roots", vec![at("authority/root.pem")].into());
-    set("tls", "crls", vec![at("authority/revoked.crl")].into());
-    set("database", "path", at("gateway/evidence.sqlite").into());
-    set("documents", "dir", at("gateway/documents").into());
-    for key in ["key_encryption_key", "statement_key", "receipt_key", "checkpoint_key"] {
-        set("keys", key, at(&format!("gateway/{}", key.replace('_', "-"))).into());
-    }
-    config.insert("telemetry".into(), logs.into());
     Ok(toml::to_string(&config)?)
 }
 

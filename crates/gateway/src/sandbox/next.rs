@@ -1,73 +1,93 @@
 //! What is printed when the sandbox is ready: who is there, and commands to try.
 
-use std::path::Path;
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 use evidence_domain::{Moment, time::days_after};
 
 use super::{
-    cast::{DWP, HOSPITAL, JOAN, MEMBERS, Member, PEOPLE, PORTAL, SAM},
+    cast::{DWP, HOSPITAL, JOAN, MEMBERS, Member, PEOPLE, PORTAL, Person, SAM},
     folder::Folder,
     settle::Facts,
 };
 use crate::clock::Clock;
 
-/// Who is there and what to try, with the ids and paths of this sandbox.
-pub fn text(folder: &Folder, facts: &Facts, files: Option<&Path>, clock: &Clock) -> String {
-    let today = Moment::from(clock.now()).day();
-    let mut text = String::from("Organisations, each with a configuration for the `evidence` command:\n");
+/// Writes who is there and what to try, with the ids and paths of this sandbox.
+pub fn write(
+    out: &mut impl Write,
+    folder: &Folder,
+    facts: &Facts,
+    files: Option<&Path>,
+    clock: &Clock,
+) -> io::Result<()> {
+    who(out, facts)?;
+    let tool = |member: &Member| {
+        let config = folder.of(member, "evidence.toml");
+        format!("evidence --config {}", word(&config))
+    };
+    let (hospital, dwp, portal) = (tool(HOSPITAL), tool(DWP), tool(PORTAL));
+    let (joan, sam) = (id(facts, JOAN), id(facts, SAM));
+    let grant = &facts.grant;
+    let files = word(files.unwrap_or(Path::new("letter.pdf")));
+    let written_on = days_after(Moment::from(clock.now()).day(), -7);
+    let data = word(folder.root());
+    let programs = std::env::current_exe()?;
+    let programs = word(programs.parent().unwrap_or(Path::new(".")));
+    let (joan_name, sam_name) = (JOAN.name, SAM.name);
+    writeln!(
+        out,
+        "\
+Try next:
+  export PATH={programs}:$PATH
+  # {sam_name} has agreed already, so the hospital can send a letter before anyone asks.
+  {hospital} evidence submit {files} --grant {grant} --kind clinical-letter --profession doctor --written-on {written_on}
+  # The DWP opens a case for {sam_name}; the letter joins it.
+  {dwp} case open --claimant {sam} --grant {grant} --assessment-type wca --nation england-and-wales
+  # {sam_name} looks at what is held, and who has seen it.
+  {portal} record show --claimant {sam}
+  {portal} record accesses --claimant {sam}
+  # What is held for {joan_name}?
+  {portal} record show --claimant {joan}
+  # Five days go by.
+  evidence-gateway sandbox advance 5d --data {data}
+Ctrl-C stops it; `evidence-gateway sandbox --data {data}` starts it again where it was."
+    )
+}
+
+fn who(out: &mut impl Write, facts: &Facts) -> io::Result<()> {
+    writeln!(
+        out,
+        "Organisations, each with a folder and a configuration for the `evidence` command:"
+    )?;
     for member in MEMBERS {
-        text.push_str(&format!("  {:<9} {}\n            {}\n", member.folder, member.name, facts.organisation(member)));
+        writeln!(out, "  {:<9} {}", member.folder, member.name)?;
+        writeln!(out, "            {}", facts.organisation(member))?;
     }
-    text.push_str("Claimants:\n");
+    writeln!(out, "Claimants:")?;
     for person in PEOPLE {
-        let id = claimant(facts, person.key);
-        text.push_str(&format!("  {:<9} {}, NHS number {}\n            {id}\n", person.key, person.name, person.nhs_number));
+        writeln!(
+            out,
+            "  {:<9} {}, NHS number {}",
+            person.key, person.name, person.nhs_number
+        )?;
+        writeln!(out, "            {}", id(facts, person))?;
     }
-    let files = files.map_or_else(|| "letter.pdf".into(), |files| files.display().to_string());
-    let (sam, grant) = (claimant(facts, SAM.key), &facts.grant);
-    let written = days_after(today, -7);
-    let steps = [
-        (
-            format!("{} has agreed already, so the hospital can send a letter before anyone asks.", SAM.name),
-            evidence(
-                folder,
-                HOSPITAL,
-                &format!("evidence submit {files} --grant {grant} --kind clinical-letter --written-on {written} --profession doctor"),
-            ),
-        ),
-        (
-            format!("The DWP opens a case for {}; the letter joins it.", SAM.name),
-            evidence(
-                folder,
-                DWP,
-                &format!("case open --claimant {sam} --grant {grant} --assessment-type wca --nation england-and-wales"),
-            ),
-        ),
-        (
-            format!("{} looks at what is held, and who has seen it.", SAM.name),
-            evidence(folder, PORTAL, &format!("record show --claimant {sam}")),
-        ),
-        (
-            format!("{} has allowed nothing yet: her record is empty.", JOAN.name),
-            evidence(folder, PORTAL, &format!("record show --claimant {}", claimant(facts, JOAN.key))),
-        ),
-        (
-            "Five days go by.".to_owned(),
-            format!("evidence-gateway sandbox advance 5d --data {}", folder.root().display()),
-        ),
-    ];
-    text.push_str("Try next:\n");
-    for (why, command) in steps {
-        text.push_str(&format!("  # {why}\n  {command}\n"));
-    }
-    text.push_str("Ctrl-C stops it; the same command starts it again where it was.\n");
-    text
+    Ok(())
 }
 
-fn evidence(folder: &Folder, member: &Member, rest: &str) -> String {
-    format!("evidence --config {} {rest}", folder.of(member, "evidence.toml").display())
+fn id<'f>(facts: &'f Facts, person: &Person) -> &'f str {
+    facts.claimants.get(person.key).map_or("", String::as_str)
 }
 
-fn claimant<'f>(facts: &'f Facts, key: &str) -> &'f str {
-    facts.claimants.get(key).map_or("", String::as_str)
+/// A path as a shell takes it for one word.
+fn word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@".contains(c);
+    if text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }

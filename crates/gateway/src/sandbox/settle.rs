@@ -11,14 +11,15 @@ use evidence_wire::{
     common::timestamp,
     v1::{
         self, consent_service_client::ConsentServiceClient,
-        directory_service_client::DirectoryServiceClient, ledger_service_client::LedgerServiceClient,
+        directory_service_client::DirectoryServiceClient,
+        ledger_service_client::LedgerServiceClient,
     },
 };
 use serde::{Deserialize, Serialize};
 use tonic::transport::Channel;
 
 use super::{
-    cast::{DWP, MEMBERS, Member, OPERATOR, PEOPLE, PORTAL, SAM, HOSPITAL, COUNCIL, GP, VCSE},
+    cast::{COUNCIL, DWP, GP, HOSPITAL, MEMBERS, Member, OPERATOR, PEOPLE, PORTAL, SAM, VCSE},
     client::connect,
     folder::{Folder, write},
 };
@@ -54,18 +55,29 @@ impl Facts {
             );
             return Ok(None);
         }
-        let facts = serde_json::from_slice(&fs::read(&path)?)
-            .with_context(|| format!("{} cannot be read; start again with --fresh", path.display()))?;
+        let facts = serde_json::from_slice(&fs::read(&path)?).with_context(|| {
+            format!(
+                "{} cannot be read; start again with --fresh",
+                path.display()
+            )
+        })?;
         Ok(Some(facts))
     }
 
     pub fn organisation(&self, member: &Member) -> &str {
-        self.organisations.get(member.folder).map_or("", String::as_str)
+        self.organisations
+            .get(member.folder)
+            .map_or("", String::as_str)
     }
 }
 
 /// Sets up a new gateway that listens on `address`.
-pub async fn settle(folder: &Folder, address: SocketAddr, clock: &Clock, rng: &Rng) -> anyhow::Result<Facts> {
+pub async fn settle(
+    folder: &Folder,
+    address: SocketAddr,
+    clock: &Clock,
+    rng: &Rng,
+) -> anyhow::Result<Facts> {
     let now = Moment::from(clock.now());
     let operator = connect(folder, OPERATOR, address).await?;
     let mut directory = DirectoryServiceClient::new(operator.clone());
@@ -75,7 +87,11 @@ pub async fn settle(folder: &Folder, address: SocketAddr, clock: &Clock, rng: &R
         organisations.insert(member.folder.to_owned(), id);
     }
     write_log_keys(folder, operator).await?;
-    let mut facts = Facts { organisations, claimants: BTreeMap::new(), grant: String::new() };
+    let mut facts = Facts {
+        organisations,
+        claimants: BTreeMap::new(),
+        grant: String::new(),
+    };
     let mut consent = ConsentServiceClient::new(connect(folder, PORTAL, address).await?);
     for person in PEOPLE {
         let request = v1::RegisterClaimantRequest {
@@ -85,11 +101,21 @@ pub async fn settle(folder: &Folder, address: SocketAddr, clock: &Clock, rng: &R
             nhs_number: person.nhs_number.to_owned(),
             ..Default::default()
         };
-        let id = consent.register_claimant(request).await?.into_inner().claimant_id;
+        let id = consent
+            .register_claimant(request)
+            .await?
+            .into_inner()
+            .claimant_id;
         facts.claimants.insert(person.key.to_owned(), id);
     }
-    let granted = consent.create_grant(first_grant(&facts, now)).await?.into_inner();
-    facts.grant = granted.grant.context("the gateway answered without the grant")?.grant_id;
+    let granted = consent
+        .create_grant(first_grant(&facts, now))
+        .await?
+        .into_inner();
+    facts.grant = granted
+        .grant
+        .context("the gateway answered without the grant")?
+        .grant_id;
     write(&folder.path(FACTS), &serde_json::to_vec_pretty(&facts)?)?;
     Ok(facts)
 }
@@ -104,9 +130,17 @@ async fn register(
 ) -> anyhow::Result<String> {
     if member.folder == OPERATOR.folder {
         // The first start has registered it.
-        let known = directory.list_organisations(v1::ListOrganisationsRequest::default()).await?.into_inner();
-        let own = known.organisations.into_iter().find(|known| known.identifier == member.identifier);
-        return Ok(own.context("the operator is not registered")?.organisation_id);
+        let known = directory
+            .list_organisations(v1::ListOrganisationsRequest::default())
+            .await?
+            .into_inner();
+        let own = known
+            .organisations
+            .into_iter()
+            .find(|known| known.identifier == member.identifier);
+        return Ok(own
+            .context("the operator is not registered")?
+            .organisation_id);
     }
     let request = v1::RegisterOrganisationRequest {
         request_id: format!("sandbox-{}", member.folder),
@@ -115,11 +149,15 @@ async fn register(
         roles: member.roles.iter().map(|role| (*role).into()).collect(),
     };
     let registered = directory.register_organisation(request).await?.into_inner();
-    let id = registered.organisation.context("the gateway answered without the organisation")?.organisation_id;
+    let id = registered
+        .organisation
+        .context("the gateway answered without the organisation")?
+        .organisation_id;
     let request = v1::AddCertificateRequest {
         request_id: format!("sandbox-{}-certificate", member.folder),
         organisation_id: id.clone(),
-        fingerprint: super::authority::fingerprint(&folder.of(member, "certificate.pem"))?.to_string(),
+        fingerprint: super::authority::fingerprint(&folder.of(member, "certificate.pem"))?
+            .to_string(),
     };
     directory.add_certificate(request).await?;
     if let Some(alg) = member.signs {
@@ -138,7 +176,12 @@ async fn register(
 }
 
 /// Makes a key and keeps both halves, the public one as hex of its COSE_Key.
-fn new_signing_key(folder: &Folder, member: &Member, alg: Alg, rng: &Rng) -> anyhow::Result<SigningKey> {
+fn new_signing_key(
+    folder: &Folder,
+    member: &Member,
+    alg: Alg,
+    rng: &Rng,
+) -> anyhow::Result<SigningKey> {
     let pkcs8 = SigningKey::generate_pkcs8(alg, rng)?;
     write(&folder.of(member, "signing-key.der"), &pkcs8)?;
     let key = SigningKey::from_pkcs8(alg, &pkcs8, rng)?;
@@ -152,7 +195,9 @@ fn first_grant(facts: &Facts, now: Moment) -> v1::CreateGrantRequest {
     v1::CreateGrantRequest {
         request_id: "sandbox-grant".to_owned(),
         claimant_id: claimant,
-        disclosers: [HOSPITAL, GP, COUNCIL, VCSE].map(|member| facts.organisation(member).to_owned()).into(),
+        disclosers: [HOSPITAL, GP, COUNCIL, VCSE]
+            .map(|member| facts.organisation(member).to_owned())
+            .into(),
         kinds: vec!["*".to_owned()],
         recipient: facts.organisation(DWP).to_owned(),
         purposes: vec!["wca".to_owned(), "pip".to_owned()],
@@ -165,7 +210,10 @@ fn first_grant(facts: &Facts, now: Moment) -> v1::CreateGrantRequest {
 
 /// The log's public keys, for checking receipts offline.
 async fn write_log_keys(folder: &Folder, channel: Channel) -> anyhow::Result<()> {
-    let answer = LedgerServiceClient::new(channel).list_log_keys(v1::ListLogKeysRequest {}).await?.into_inner();
+    let answer = LedgerServiceClient::new(channel)
+        .list_log_keys(v1::ListLogKeysRequest {})
+        .await?
+        .into_inner();
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     let keys: Vec<_> = answer
         .keys
@@ -176,30 +224,41 @@ async fn write_log_keys(folder: &Folder, channel: Channel) -> anyhow::Result<()>
         })
         .collect();
     let file = serde_json::json!({ "origin": answer.origin, "keys": keys });
-    write(&folder.path("log-keys.json"), &serde_json::to_vec_pretty(&file)?)
+    write(
+        &folder.path("log-keys.json"),
+        &serde_json::to_vec_pretty(&file)?,
+    )
 }
 
 /// An `evidence.toml` for each organisation, at each start: the address may be another.
 pub fn write_client_configs(folder: &Folder, facts: &Facts, endpoint: &str) -> anyhow::Result<()> {
     for member in MEMBERS {
-        let mut config = toml::Table::new();
-        let mut set = |key: &str, value: &str| config.insert(key.to_owned(), value.into());
-        set("endpoint", endpoint);
-        set("ca", "../authority/root.pem");
-        set("certificate", "certificate.pem");
-        set("key", "key.pem");
-        set("organisation_id", facts.organisation(member));
-        set("log_keys", "../log-keys.json");
+        let mut config = serde_json::json!({
+            "endpoint": endpoint,
+            "ca": "../authority/root.pem",
+            "certificate": "certificate.pem",
+            "key": "key.pem",
+            "organisation_id": facts.organisation(member),
+            "log_keys": "../log-keys.json",
+        });
         if member.signs.is_some() {
-            set("signing_key", "signing-key.der");
+            config["signing_key"] = "signing-key.der".into();
         }
-        write(&folder.of(member, "evidence.toml"), toml::to_string(&config)?.as_bytes())?;
+        write(
+            &folder.of(member, "evidence.toml"),
+            toml::to_string(&config)?.as_bytes(),
+        )?;
     }
     Ok(())
 }
 
 /// Tells scripts that it is running, where, and what the ids are. Gone again when it has stopped.
-pub fn write_ready(folder: &Folder, facts: &Facts, endpoint: &str, clock: &Clock) -> anyhow::Result<()> {
+pub fn write_ready(
+    folder: &Folder,
+    facts: &Facts,
+    endpoint: &str,
+    clock: &Clock,
+) -> anyhow::Result<()> {
     let now = clock.now();
     let ready = serde_json::json!({
         "endpoint": endpoint,

@@ -51,19 +51,30 @@ fn a_setting_up_that_broke_off_is_told_from_a_new_folder() {
     let (_parent, folder) = folder();
     assert_eq!(Facts::load(&folder).unwrap(), None);
     folder::write(&folder.path("gateway/evidence.sqlite"), b"").unwrap();
-    assert!(Facts::load(&folder).unwrap_err().to_string().contains("--fresh"));
+    assert!(
+        Facts::load(&folder)
+            .unwrap_err()
+            .to_string()
+            .contains("--fresh")
+    );
 }
 
 #[test]
 fn the_configuration_is_one_that_serve_would_take() {
     let (_parent, folder) = folder();
     let quiet = configure(&folder, &arguments(&folder, None)).unwrap();
-    assert_eq!((quiet.telemetry.logs, quiet.telemetry.prometheus), (crate::config::LogFormat::Off, None));
+    assert_eq!(
+        (quiet.telemetry.logs, quiet.telemetry.prometheus),
+        (crate::config::LogFormat::Off, None)
+    );
     let shown = configure(&folder, &arguments(&folder, Some(""))).unwrap();
     assert!(shown.telemetry.prometheus.is_some());
     assert_eq!(shown.telemetry.otlp_endpoint, None);
     let sent = configure(&folder, &arguments(&folder, Some("http://127.0.0.1:4317"))).unwrap();
-    assert_eq!(sent.telemetry.otlp_endpoint.as_deref(), Some("http://127.0.0.1:4317"));
+    assert_eq!(
+        sent.telemetry.otlp_endpoint.as_deref(),
+        Some("http://127.0.0.1:4317")
+    );
 }
 
 #[test]
@@ -72,7 +83,11 @@ fn organisations_keep_their_certificates_and_the_gateway_gets_new_ones() {
     let all = || {
         configure(&folder, &arguments(&folder, None)).unwrap();
         let read = |name: &str| fs::read(folder.path(name)).unwrap();
-        (read("authority/root.pem"), read("dwp/certificate.pem"), read("gateway/certificate.pem"))
+        (
+            read("authority/root.pem"),
+            read("dwp/certificate.pem"),
+            read("gateway/certificate.pem"),
+        )
     };
     let (first, second) = (all(), all());
     assert_eq!((&first.0, &first.1), (&second.0, &second.1));
@@ -87,14 +102,22 @@ async fn the_clock_is_moved_on_through_the_door_and_stays_so() {
     assert!(control::refuse_if_running(folder.root()).await.is_err());
     let before = clock.now();
     for hours in [24, 36] {
-        control::advance(folder.root(), SignedDuration::from_hours(hours)).await.unwrap();
+        control::advance(folder.root(), SignedDuration::from_hours(hours))
+            .await
+            .unwrap();
     }
     assert!(clock.now().duration_since(before) >= SignedDuration::from_hours(60));
-    let refused = control::advance(folder.root(), SignedDuration::from_hours(-1)).await.unwrap_err();
+    let refused = control::advance(folder.root(), SignedDuration::from_hours(-1))
+        .await
+        .unwrap_err();
     assert!(refused.to_string().contains("forward"), "{refused}");
     door.close();
     control::refuse_if_running(folder.root()).await.unwrap();
-    assert!(control::advance(folder.root(), SignedDuration::from_hours(1)).await.is_err());
+    assert!(
+        control::advance(folder.root(), SignedDuration::from_hours(1))
+            .await
+            .is_err()
+    );
     let again = control::clock(&folder).unwrap();
     assert!(again.now().duration_since(before) >= SignedDuration::from_hours(60));
 }
@@ -102,7 +125,10 @@ async fn the_clock_is_moved_on_through_the_door_and_stays_so() {
 #[test]
 fn a_span_is_written_in_days_or_hours() {
     assert_eq!(span("5d").unwrap(), SignedDuration::from_hours(120));
-    assert_eq!(span("2w 1d 3h").unwrap(), SignedDuration::from_hours(15 * 24 + 3));
+    assert_eq!(
+        span("2w 1d 3h").unwrap(),
+        SignedDuration::from_hours(15 * 24 + 3)
+    );
     for wrong in ["", "5", "5x", "1 month"] {
         assert!(span(wrong).is_err(), "{wrong}");
     }
@@ -111,7 +137,9 @@ fn a_span_is_written_in_days_or_hours() {
 #[test]
 fn the_cast_passes_the_checks_that_others_must() {
     for person in cast::PEOPLE {
-        assert!(person.nhs_number.parse::<NhsNumber>().is_ok() && person.nhs_number.starts_with("999"));
+        assert!(
+            person.nhs_number.parse::<NhsNumber>().is_ok() && person.nhs_number.starts_with("999")
+        );
     }
     for member in cast::MEMBERS {
         assert!(member.identifier.parse::<OrganisationIdentifier>().is_ok());

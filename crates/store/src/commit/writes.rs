@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Store, StoreError,
-    db::{Tx, Value, in_list},
+    db::{DbError, Tx, Value, in_list},
     entries::{aside_context, statement_context},
     keys::Source,
     log::TILE_LEVELS,
@@ -59,7 +59,10 @@ impl Store {
         let uploads: Vec<Value> = std::mem::take(&mut batch.uploads).into_iter().map(Value::Text).collect();
         if !uploads.is_empty() {
             let sql = format!("UPDATE upload SET completed = 1 WHERE id IN {}", in_list(uploads.len()));
-            tx.execute(sql, &uploads).await?;
+            // One that was dropped meanwhile has no bytes any more: its item must not be received.
+            if tx.execute(sql, &uploads).await? < uploads.len() as u64 {
+                return Err(DbError::Unavailable("an upload was dropped as it was completed".to_owned()).into());
+            }
         }
         Ok(())
     }

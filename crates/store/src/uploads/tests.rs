@@ -328,10 +328,7 @@ async fn the_sweep_takes_parts_that_nobody_owns(place: &Place) {
             .unwrap();
     }
     assert_eq!(
-        store
-            .sweep_orphans(Duration::from_secs(3_600))
-            .await
-            .unwrap(),
+        store.sweep_orphans(Duration::from_hours(1)).await.unwrap(),
         0
     );
     assert_eq!(store.sweep_orphans(Duration::ZERO).await.unwrap(), 1);

@@ -5,16 +5,13 @@ use evidence_domain::{
     event::{BundleOfficial, BundlePulled, typ},
     ids::{BundleId, CaseId, ItemId, OrgId},
 };
-use evidence_ledger::{
-    Alg, ChainHead, Claims, Frontier, Payload, Salt, SigningKey, Statement, encode_receipt,
-    seal_batch, sha256,
-};
+use evidence_ledger::{Alg, ChainHead, Claims, Payload, Salt, SigningKey, Statement, sha256};
 
 use super::*;
 use crate::{
-    proof::LogKey,
     pull::check_manifest,
     sign::tests::{evidence, rng, signer, texts},
+    testlog::{TestLog, new_key},
 };
 
 const NOW: i64 = 1_790_000_000;
@@ -26,11 +23,6 @@ struct Pulled {
     log_keys: LogKeys,
     organisation: PublicKey,
     item: String,
-}
-
-fn key() -> SigningKey {
-    let der = SigningKey::generate_pkcs8(Alg::Es256, &rng()).unwrap();
-    SigningKey::from_pkcs8(Alg::Es256, &der, &rng()).unwrap()
 }
 
 fn stated(event: impl Into<Event>, key: &SigningKey) -> Statement {
@@ -63,61 +55,51 @@ fn chain_head(chain: ChainHead) -> v1::ChainHead {
     }
 }
 
+/// What the gateway states of a pull of one item.
+fn pull_of(item: &ItemId, entry: Digest) -> (BundlePulled, BundleOfficial) {
+    let (bundle, case) = (BundleId::from_random([5; 16]), CaseId::from_random([6; 16]));
+    let pulled = BundlePulled {
+        bundle: bundle.clone(),
+        case: case.clone(),
+        purpose: "wca".into(),
+        by: OrgId::from_random([8; 16]),
+        items: [(item.clone(), entry)].into(),
+        chain: ChainHead::seed(sha256(b"seed")).fold(&entry),
+    };
+    let official = BundleOfficial {
+        bundle,
+        case,
+        items: BTreeMap::new(),
+        official_chain: ChainHead::seed(sha256(b"other seed")),
+    };
+    (pulled, official)
+}
+
 impl Pulled {
     fn new() -> Self {
-        let (discloser, statement_key, receipt_key) = (signer(Alg::Es256), key(), key());
+        let (discloser, stating) = (signer(Alg::Es256), new_key(Alg::Es256));
         let body = evidence(DOCUMENT);
         let item = body.item.clone();
         let made = discloser
             .sign(&body.grant.urn(), body, texts(), NOW, &rng())
             .unwrap();
-        let entry = crate::sign::entry(&made);
-        let (bundle, case) = (BundleId::from_random([5; 16]), CaseId::from_random([6; 16]));
-        let chain = ChainHead::seed(sha256(b"seed")).fold(&entry);
-        let official_chain = ChainHead::seed(sha256(b"other seed"));
-        let pulled = BundlePulled {
-            bundle: bundle.clone(),
-            case: case.clone(),
-            purpose: "wca".into(),
-            by: OrgId::from_random([8; 16]),
-            items: [(item.clone(), entry)].into(),
-            chain,
-        };
-        let official = BundleOfficial {
-            bundle: bundle.clone(),
-            case: case.clone(),
-            items: BTreeMap::new(),
-            official_chain,
+        let (pulled, official) = pull_of(&item, crate::sign::entry(&made));
+        let bundle = v1::Bundle {
+            bundle_id: pulled.bundle.to_string(),
+            case_id: pulled.case.to_string(),
+            purpose: pulled.purpose.clone(),
+            items: vec![item.to_string()],
+            chain: Some(chain_head(pulled.chain)),
+            official_chain: Some(chain_head(official.official_chain)),
+            ..v1::Bundle::default()
         };
         let statements = [
-            made.statement.clone(),
-            stated(pulled, &statement_key).bytes().to_vec(),
-            stated(official, &statement_key).bytes().to_vec(),
+            made.statement,
+            stated(pulled, &stating).bytes().to_vec(),
+            stated(official, &stating).bytes().to_vec(),
         ];
-        let entries: Vec<Digest> = statements.iter().map(|bytes| sha256(bytes)).collect();
-        let mut frontier = Frontier::new();
-        let appended = frontier.append(&entries);
-        let claims = Claims {
-            iss: "urn:evidence:log".into(),
-            sub: "urn:evidence:log".into(),
-            iat: NOW,
-        };
-        let seal = seal_batch(&claims, 3, &appended.root, &receipt_key, &rng()).unwrap();
-        let receipts: Vec<v1::Receipt> = (0..3u64)
-            .zip(statements.iter().zip(&entries))
-            .map(|(index, (statement, entry))| v1::Receipt {
-                entry: entry.as_bytes().to_vec(),
-                index,
-                tree_size: 3,
-                receipt: encode_receipt(&seal, 3, index, &appended.inclusion(index)),
-                statement: statement.clone(),
-                received_at: Some(prost_types::Timestamp {
-                    seconds: NOW,
-                    nanos: 5_000,
-                }),
-                replay: false,
-            })
-            .collect();
+        let log = TestLog::of(&statements, &stating, NOW);
+        let [receipt, pulled, official] = <[v1::Receipt; 3]>::try_from(log.receipts).unwrap();
         let about = v1::Item {
             item_id: item.to_string(),
             discloser: discloser.organisation().to_string(),
@@ -128,40 +110,19 @@ impl Pulled {
             ..v1::Item::default()
         };
         let manifest = v1::Manifest {
-            bundle: Some(v1::Bundle {
-                bundle_id: bundle.to_string(),
-                case_id: case.to_string(),
-                purpose: "wca".into(),
-                items: vec![item.to_string()],
-                chain: Some(chain_head(chain)),
-                official_chain: Some(chain_head(official_chain)),
-                ..v1::Bundle::default()
-            }),
+            bundle: Some(bundle),
             items: vec![v1::ManifestItem {
                 item: Some(about),
-                receipt: Some(receipts[0].clone()),
+                receipt: Some(receipt),
                 ..v1::ManifestItem::default()
             }],
-            receipt: Some(receipts[1].clone()),
-            official_receipt: Some(receipts[2].clone()),
+            receipt: Some(pulled),
+            official_receipt: Some(official),
             adjustments: Vec::new(),
         };
-        let log_key = |purpose: &str, key: &SigningKey| LogKey {
-            purpose: purpose.into(),
-            kid: String::new(),
-            key: key.public().clone(),
-            verifier_key: String::new(),
-        };
-        let keys = vec![
-            log_key("receipt", &receipt_key),
-            log_key("statement", &statement_key),
-        ];
         Self {
             manifest,
-            log_keys: LogKeys {
-                origin: "log.example".into(),
-                keys,
-            },
+            log_keys: log.keys,
             organisation: discloser.key().public().clone(),
             item: item.to_string(),
         }
@@ -306,7 +267,7 @@ fn a_changed_document_is_not_kept() {
     assert!(!part.exists() && folder.kept().documents.is_empty());
     // Nor one whose signer the directory does not know.
     std::fs::write(&part, DOCUMENT).unwrap();
-    let strangers = [key().public().clone()];
+    let strangers = [new_key(Alg::Es256).public().clone()];
     assert!(
         folder
             .accept(&pulled.item, &pulled.log_keys, &strangers)

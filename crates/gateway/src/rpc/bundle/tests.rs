@@ -80,7 +80,7 @@ async fn withdraw_grant(scene: &Scene) {
 #[tokio::test]
 async fn a_pull_brings_the_manifest_with_proofs_and_then_every_document() {
     let scene = Scene::new().await;
-    let large: Vec<u8> = (0..LARGE).map(|n| (n % 251) as u8).collect();
+    let large: Vec<u8> = (0..=250).cycle().take(LARGE).collect();
     let small = scene.push("Letter", Disclosure::Open, b"small").await;
     let big = scene.push("Scan", Disclosure::Open, &large).await;
     let withheld = scene
@@ -154,7 +154,7 @@ async fn a_pull_brings_the_manifest_with_proofs_and_then_every_document() {
 #[tokio::test]
 async fn a_broken_pull_goes_on_at_an_offset_of_an_item() {
     let scene = Scene::new().await;
-    let large: Vec<u8> = (0..LARGE).map(|n| (n % 253) as u8).collect();
+    let large: Vec<u8> = (0..=252).cycle().take(LARGE).collect();
     let first = scene.push("First", Disclosure::Open, b"first").await;
     let second = scene.push("Second", Disclosure::Open, &large).await;
     let third = scene.push("Third", Disclosure::Open, b"third").await;

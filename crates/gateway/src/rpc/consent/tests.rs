@@ -312,7 +312,7 @@ async fn what_is_not_yours_looks_absent() {
     for caller in [&scene.department, &scene.practice, &scene.portal] {
         assert_eq!(
             scene.grants_of(caller, of_claimant.clone()).await.0,
-            [grant.clone()]
+            std::slice::from_ref(&grant)
         );
     }
 }

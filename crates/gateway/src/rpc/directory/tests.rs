@@ -120,7 +120,7 @@ async fn certificates_come_and_go() {
         .into_inner();
     assert_eq!(
         answer.organisation.unwrap().certificates,
-        [fingerprint.clone()]
+        std::slice::from_ref(&fingerprint)
     );
     let answer = directory
         .add_certificate(call(operator, add))

@@ -126,7 +126,7 @@ async fn stored(scene: &Scene, item: &str) -> Vec<u8> {
 
 /// Documents of which parts are in the document store.
 fn documents_with_parts(scene: &Scene) -> usize {
-    std::fs::read_dir(scene.documents().join("document")).map_or(0, |folders| folders.count())
+    std::fs::read_dir(scene.documents().join("document")).map_or(0, Iterator::count)
 }
 
 /// That the receipt proves the statement to be in the log.

@@ -286,14 +286,23 @@ async fn turns_pass_between_the_parties_and_their_words_are_kept() {
         (&*words.question, &*words.answer),
         ("Which leg?", "The left.")
     );
+}
 
-    // Acknowledged already: nothing is logged, so there is no receipt.
-    let body = Scene::acknowledge(&id, "acknowledge");
-    let already = scene
-        .service
-        .acknowledge_request(call(&scene.hospital, body))
-        .await;
-    assert_eq!(already.expect("is so already").into_inner().receipt, None);
+#[tokio::test]
+async fn what_is_so_already_has_no_receipt_and_what_is_final_stays() {
+    let scene = Scene::new().await;
+    let case = scene.case().await;
+    let id = scene.request(&case, "open").await.request_id;
+    let acknowledge = async |key: &str| {
+        let body = Scene::acknowledge(&id, key);
+        let done = scene
+            .service
+            .acknowledge_request(call(&scene.hospital, body))
+            .await;
+        done.expect("its turn").into_inner().receipt
+    };
+    assert!(acknowledge("once").await.is_some());
+    assert_eq!(acknowledge("twice").await, None);
 
     let decline = v1::DeclineRequestRequest {
         request_id: "decline".into(),
@@ -314,7 +323,7 @@ async fn turns_pass_between_the_parties_and_their_words_are_kept() {
 
     let cancel = v1::CancelRequestRequest {
         request_id: "cancel".into(),
-        evidence_request_id: id,
+        evidence_request_id: id.clone(),
         note: String::new(),
     };
     let status = scene.service.cancel_request(call(&scene.dwp, cancel)).await;
@@ -380,7 +389,13 @@ async fn requests_are_listed_for_their_parties_by_case_state_and_page() {
     let mut open = v1::ListRequestsRequest::default();
     open.set_state(State::Open);
     assert_eq!(list(&scene.dwp, open).await.0, [first.clone(), third]);
+}
 
+#[tokio::test]
+async fn a_request_is_got_by_its_parties_and_bad_filters_are_named() {
+    let scene = Scene::new().await;
+    let case = scene.case().await;
+    let first = scene.request(&case, "one").await.request_id;
     let wrong = v1::ListRequestsRequest {
         case_id: "case_1".into(),
         state: 99,

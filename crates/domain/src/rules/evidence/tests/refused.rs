@@ -78,67 +78,36 @@ fn the_statement_says_sensible_things_without_free_text() {
     let mut scene = Scene::new();
     let letter = scene.letter();
     let future = days_after(TODAY, 1);
-    let copy = |method: &str, origin| {
-        Some(CertifiedCopy {
-            method: method.to_owned(),
-            origin,
-            delegation: None,
-        })
+    let mut wrongs: Vec<Evidence> = Vec::new();
+    let mut wrong = |change: &dyn Fn(&mut Evidence)| {
+        let mut body = letter.clone();
+        change(&mut body);
+        wrongs.push(body);
     };
-    for wrong in [
-        Evidence {
-            kind: "Clinical letter".to_owned(),
-            ..letter.clone()
-        },
-        Evidence {
-            kind: "*".to_owned(),
-            ..letter.clone()
-        },
-        Evidence {
-            kind: OWN_WORDS.to_owned(),
-            ..letter.clone()
-        },
-        Evidence {
-            profession: "Dr Jones".to_owned(),
-            ..letter.clone()
-        },
-        Evidence {
-            profession: String::new(),
-            ..letter.clone()
-        },
-        Evidence {
-            media_type: "pdf".to_owned(),
-            ..letter.clone()
-        },
-        Evidence {
-            media_type: "text/plain; about Sam".to_owned(),
-            ..letter.clone()
-        },
-        Evidence {
-            written_on: future,
-            ..letter.clone()
-        },
-        Evidence {
-            period: Period {
-                from: Some(future),
-                to: Some(TODAY),
-            },
-            ..letter.clone()
-        },
-        Evidence {
-            certified_copy: copy("typed out", None),
-            ..letter.clone()
-        },
-    ] {
-        assert_eq!(
-            scene.refused(wrong.clone()),
-            Reason::StatementPayloadInvalid,
-            "{wrong:?}"
-        );
+    for kind in ["Clinical letter", "*", OWN_WORDS] {
+        wrong(&|body| kind.clone_into(&mut body.kind));
+    }
+    for profession in ["Dr Jones", ""] {
+        wrong(&|body| profession.clone_into(&mut body.profession));
+    }
+    for media_type in ["pdf", "text/plain; about Sam"] {
+        wrong(&|body| media_type.clone_into(&mut body.media_type));
+    }
+    wrong(&|body| body.written_on = future);
+    wrong(&|body| {
+        body.period = Period {
+            from: Some(future),
+            to: Some(TODAY),
+        }
+    });
+    wrong(&|body| body.certified_copy = Some(copy("typed out", None)));
+    for wrong in wrongs {
+        let reason = scene.refused(wrong.clone());
+        assert_eq!(reason, Reason::StatementPayloadInvalid, "{wrong:?}");
     }
     let stranger = OrgId::from_random(scene.kit.draw());
     let unknown = Evidence {
-        certified_copy: copy("scan", Some(stranger)),
+        certified_copy: Some(copy("scan", Some(stranger))),
         ..letter.clone()
     };
     assert_eq!(scene.refused(unknown), Reason::OrganisationUnknown);
@@ -147,6 +116,14 @@ fn the_statement_says_sensible_things_without_free_text() {
         ..letter
     };
     scene.pushed(text);
+}
+
+fn copy(method: &str, origin: Option<OrgId>) -> CertifiedCopy {
+    CertifiedCopy {
+        method: method.to_owned(),
+        origin,
+        delegation: None,
+    }
 }
 
 #[test]

@@ -1,5 +1,9 @@
 use super::*;
 
+fn kinds(kinds: &[&str]) -> BTreeSet<String> {
+    kinds.iter().map(ToString::to_string).collect()
+}
+
 #[test]
 fn opening_sets_the_due_day_and_seals_the_words() {
     let mut scene = Scene::new();
@@ -114,50 +118,31 @@ fn only_within_what_the_claimant_agreed_to() {
         period: year,
         ..open_request_command(&mut scene)
     };
-
-    let kinds = |kinds: &[&str]| {
-        kinds
-            .iter()
-            .map(ToString::to_string)
-            .collect::<BTreeSet<_>>()
+    let with = |change: fn(&mut OpenRequest)| {
+        let mut command = within.clone();
+        change(&mut command);
+        command
+    };
+    let elsewhere = OpenRequest {
+        discloser: practice.org,
+        ..within.clone()
     };
     let refusals = [
         (
-            OpenRequest {
-                kinds: kinds(&["care-plan", "blood-test"]),
-                ..within.clone()
-            },
+            with(|c| c.kinds = kinds(&["care-plan", "blood-test"])),
             Reason::GrantDoesNotCoverKind,
         ),
         (
-            OpenRequest {
-                kinds: kinds(&["*"]),
-                ..within.clone()
-            },
+            with(|c| c.kinds = kinds(&["*"])),
             Reason::GrantDoesNotCoverKind,
         ),
         (
-            OpenRequest {
-                period: Period::default(),
-                ..within.clone()
-            },
+            with(|c| c.period = Period::default()),
             Reason::GrantDoesNotCoverPeriod,
         ),
+        (elsewhere, Reason::GrantDoesNotCoverOrganisation),
         (
-            OpenRequest {
-                discloser: practice.org,
-                ..within.clone()
-            },
-            Reason::GrantDoesNotCoverOrganisation,
-        ),
-        (
-            OpenRequest {
-                period: Period {
-                    from: year.to,
-                    to: year.from,
-                },
-                ..within.clone()
-            },
+            with(|c| std::mem::swap(&mut c.period.from, &mut c.period.to)),
             Reason::InvalidField,
         ),
     ];
@@ -165,7 +150,16 @@ fn only_within_what_the_claimant_agreed_to() {
         assert_eq!(scene.kit.refused(&dwp, command), reason);
     }
     scene.kit.done(&dwp, within);
+}
 
+#[test]
+fn only_for_the_cases_purpose() {
+    let mut scene = Scene::new();
+    let (dwp, claimant, hospital) = (
+        scene.dwp.clone(),
+        scene.claimant.clone(),
+        scene.hospital.clone(),
+    );
     let mut for_pip = scene.kit.grant_command(&claimant, &[&hospital], &dwp);
     for_pip.purposes = kinds(&["pip"]);
     scene.grant = for_pip.id.clone();

@@ -156,69 +156,19 @@ async fn a_refusal_is_signed_and_leaves_nothing_behind() {
         let good = push(&scene, body.clone());
         let other = document(&scene, size);
         let longer = [&bytes[..], b"and more"].concat();
-        let mut forged = good.clone();
-        *forged
-            .evidence
-            .as_mut()
-            .unwrap()
-            .statement
-            .last_mut()
-            .unwrap() ^= 1;
-        let mut reworded = good.clone();
-        reworded
-            .evidence
-            .as_mut()
-            .unwrap()
-            .aside
-            .insert("title".to_owned(), "Another".to_owned());
-        let mut trailing = good.clone();
-        trailing.evidence.as_mut().unwrap().statement.push(0);
-        let free_text = push(
-            &scene,
-            Evidence {
-                profession: "Dr Who".to_owned(),
-                ..body.clone()
-            },
-        );
-        for (push, bytes, code) in [
-            (&good, &other, "digest_mismatch"),
-            (&good, &bytes[..size - 1].to_vec(), "size_mismatch"),
-            (&good, &longer, "size_mismatch"),
-            (&forged, &bytes, "signature_invalid"),
-            (&reworded, &bytes, "aside_mismatch"),
-            (&trailing, &bytes, "statement_malformed"),
-            (&free_text, &bytes, "statement_payload_invalid"),
-            (&v1::Push::default(), &bytes, "invalid_field"),
+        for (bytes, code) in [
+            (&other[..], "digest_mismatch"),
+            (&bytes[..size - 1], "size_mismatch"),
+            (&longer, "size_mismatch"),
         ] {
-            let before = log_size(&scene).await;
-            let refusal = stream.refused(push, bytes).await;
-            assert_eq!(
-                (refusal.reason.as_str(), log_size(&scene).await),
-                (code, before + 1)
-            );
-            let receipt = refusal.receipt.expect("a refusal has a receipt");
-            let entry = Statement::parse(&receipt.statement).unwrap().entry();
-            let key = scene.app.store.log_keys().receipt.public();
-            Receipt::parse(&receipt.receipt)
-                .unwrap()
-                .verify(&entry, key)
-                .unwrap();
-            let left = scene
-                .app
-                .store
-                .get::<Item>(body.item.as_str())
-                .await
-                .unwrap();
-            assert!(
-                left.is_none() && documents_with_parts(&scene) == 0,
-                "{code}"
-            );
+            assert_eq!(left_nothing(&scene, &mut stream, &good, bytes).await, code);
+        }
+        for (push, code) in spoilt(&scene, &good, body) {
+            assert_eq!(left_nothing(&scene, &mut stream, &push, &bytes).await, code);
         }
         // The stream goes on.
-        assert_eq!(
-            receipt_of(&stream.pushed(&good, &bytes).await).statement,
-            good.evidence.unwrap().statement
-        );
+        let answer = stream.pushed(&good, &bytes).await;
+        check_receipt(&scene, receipt_of(&answer), good.evidence.as_ref().unwrap());
         scene
             .app
             .store
@@ -227,6 +177,68 @@ async fn a_refusal_is_signed_and_leaves_nothing_behind() {
             .await
             .unwrap();
     }
+}
+
+/// Pushes that are each wrong in one way, and what is said of each.
+fn spoilt(scene: &Scene, good: &v1::Push, body: Evidence) -> Vec<(v1::Push, &'static str)> {
+    let spoil = |change: &dyn Fn(&mut v1::SignedStatement)| {
+        let mut push = good.clone();
+        change(push.evidence.as_mut().unwrap());
+        push
+    };
+    let free_text = Evidence {
+        profession: "Dr Who".to_owned(),
+        ..body
+    };
+    let reword = |signed: &mut v1::SignedStatement| {
+        signed
+            .aside
+            .insert("title".to_owned(), "Another".to_owned());
+    };
+    vec![
+        (
+            spoil(&|signed| *signed.statement.last_mut().unwrap() ^= 1),
+            "signature_invalid",
+        ),
+        (spoil(&reword), "aside_mismatch"),
+        (
+            spoil(&|signed| signed.statement.push(0)),
+            "statement_malformed",
+        ),
+        (push(scene, free_text), "statement_payload_invalid"),
+        (v1::Push::default(), "invalid_field"),
+    ]
+}
+
+/// Pushes what must be refused: the reason, once it is certain that the refusal is in the log and
+/// nothing else is left.
+async fn left_nothing(scene: &Scene, stream: &mut Stream, push: &v1::Push, bytes: &[u8]) -> String {
+    let (before, held) = (log_size(scene).await, listed(scene).await);
+    let refusal = stream.refused(push, bytes).await;
+    assert_eq!(log_size(scene).await, before + 1);
+    let receipt = refusal.receipt.expect("a refusal has a receipt");
+    let entry = Statement::parse(&receipt.statement).unwrap().entry();
+    let key = scene.app.store.log_keys().receipt.public();
+    Receipt::parse(&receipt.receipt)
+        .unwrap()
+        .verify(&entry, key)
+        .unwrap();
+    assert_eq!(
+        (listed(scene).await, documents_with_parts(scene)),
+        (held, 0)
+    );
+    refusal.reason
+}
+
+/// All that the hospital can list.
+async fn listed(scene: &Scene) -> Vec<v1::Item> {
+    let mut hospital = client(&scene.app, &scene.hospital).await;
+    hospital
+        .list_items(v1::ListItemsRequest::default())
+        .await
+        .unwrap()
+        .into_inner()
+        .items
 }
 
 /// The id of the one document of which there are parts, or of none.

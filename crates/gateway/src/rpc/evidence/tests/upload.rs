@@ -1,6 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
-use evidence_domain::ids::UploadId;
+use evidence_domain::{
+    command::Received,
+    ids::{DocumentId, UploadId},
+};
+use evidence_store::{Attachments, NewDocument};
 use evidence_wire::v1::submit_request::Part;
 use jiff::SignedDuration;
 use tokio::sync::mpsc;
@@ -297,7 +301,7 @@ async fn an_upload_that_stops_coming_keeps_what_it_has_until_it_is_swept() {
         .unwrap()
         .upload_id;
     let (parts, stream) = mpsc::channel(2);
-    let chunk = bytes::Bytes::copy_from_slice(&bytes[..PART + 1]);
+    let chunk = bytes::Bytes::copy_from_slice(&bytes[..=PART]);
     parts
         .send(v1::SendUploadRequest {
             upload_id: id.clone(),
@@ -348,5 +352,62 @@ async fn a_relay_completes_with_both_receipts() {
         &scene,
         answer.relay_receipt.as_ref().unwrap(),
         push.relay.as_ref().unwrap(),
+    );
+}
+
+#[tokio::test]
+async fn an_upload_dropped_as_it_is_completed_is_not_received() {
+    let scene = Scene::new().await;
+    let intake = Intake::new(scene.app.clone());
+    let bytes = document(&scene, 70_000);
+    let body = letter(&scene, &bytes);
+    let (item, digest) = (body.item.clone(), body.digest);
+    let Ok(parsed) = intake.parse(&push(&scene, body)) else {
+        panic!("well-formed")
+    };
+    let Ok(proven) = intake.verify(&scene.hospital, parsed).await else {
+        panic!("signed")
+    };
+    let (_, wrapped_key) = scene
+        .app
+        .store
+        .new_document_key(&scene.claimant, &item)
+        .await
+        .unwrap();
+    let new = NewDocument {
+        item: item.clone(),
+        document: DocumentId::from_random(scene.app.random()),
+        wrapped_key,
+        size: 70_000,
+        inline: None,
+    };
+    let attachments = Attachments {
+        document: Some(new),
+        finished_upload: Some(UploadId::from_random(scene.app.random())),
+        ..Attachments::default()
+    };
+    let received = Received {
+        size: 70_000,
+        digest,
+    };
+    let size = log_size(&scene).await;
+    let Err(Fault::Failed(status)) = intake
+        .submit(&scene.hospital, &proven, received, attachments)
+        .await
+    else {
+        panic!("not committed")
+    };
+    assert_eq!(
+        (status.code(), log_size(&scene).await),
+        (tonic::Code::Unavailable, size)
+    );
+    assert!(
+        scene
+            .app
+            .store
+            .get::<Item>(item.as_str())
+            .await
+            .unwrap()
+            .is_none()
     );
 }
