@@ -12,7 +12,9 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use evidence_tests::{Engine, World, client::channel, random, world::evidence::parts};
-use evidence_wire::v1::{self, evidence_service_client::EvidenceServiceClient, submit_response::Outcome};
+use evidence_wire::v1::{
+    self, evidence_service_client::EvidenceServiceClient, submit_response::Outcome,
+};
 use hdrhistogram::Histogram;
 use tokio::{
     sync::{Mutex, Semaphore, mpsc},
@@ -29,11 +31,17 @@ const TICKS: f64 = 100.0;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
-    let numbers: Vec<u64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let numbers: Vec<u64> = std::env::args()
+        .filter_map(|argument| argument.parse().ok())
+        .collect();
     let seconds = numbers.first().copied().unwrap_or(10);
     let in_flight = usize::try_from(numbers.get(1).copied().unwrap_or(256))?;
-    println!("4 KiB documents, {CONNECTIONS} connections, {STREAMS} streams, {in_flight} in flight, {seconds} s, client included");
-    println!("engine     receipts/s   p50 ms   p99 ms   gateway CPU s   client CPU s   gateway peak MiB");
+    println!(
+        "4 KiB documents, {CONNECTIONS} connections, {STREAMS} streams, {in_flight} in flight, {seconds} s, client included"
+    );
+    println!(
+        "engine     receipts/s   p50 ms   p99 ms   gateway CPU s   client CPU s   gateway peak MiB"
+    );
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let world = World::start(engine).await?;
         let measured = run(&world, Duration::from_secs(seconds), in_flight).await?;
@@ -80,11 +88,28 @@ async fn run(world: &World, time: Duration, in_flight: usize) -> Result<Measured
     let begun = Instant::now();
     let streams = (0..STREAMS).map(|number| {
         let (grants, taken, stop) = (&grants, Arc::clone(&taken), &stop);
-        let trust = channel(&world.gateway.address, &world.gateway.ca, &world.trust.identity);
-        async move { stream(world, trust?, number, grants, in_flight / STREAMS, taken, stop).await }
+        let trust = channel(
+            &world.gateway.address,
+            &world.gateway.ca,
+            &world.trust.identity,
+        );
+        async move {
+            stream(
+                world,
+                trust?,
+                number,
+                grants,
+                in_flight / STREAMS,
+                taken,
+                stop,
+            )
+            .await
+        }
     });
     let timer = async {
-        tokio::time::sleep(time).await;
+        let never = futures::future::pending::<()>();
+        // Runs out: that is what it is for.
+        let _ = tokio::time::timeout(time, never).await;
         stop.store(true, Ordering::Relaxed);
         Ok(())
     };
@@ -118,7 +143,10 @@ async fn stream(
     let room = Arc::new(Semaphore::new(in_flight));
     let begun: Mutex<std::collections::HashMap<String, Instant>> = Mutex::default();
     let mut client = EvidenceServiceClient::new(channel);
-    let mut answers = client.submit(ReceiverStream::new(outbound)).await?.into_inner();
+    let mut answers = client
+        .submit(ReceiverStream::new(outbound))
+        .await?
+        .into_inner();
     let send = async {
         let mut turn = number;
         while !stop.load(Ordering::Relaxed) {
@@ -147,8 +175,15 @@ async fn stream(
             if receipt.index % 16 == 0 {
                 world.log.verify(&receipt)?;
             }
-            let start = begun.lock().await.remove(&answer.item_id).context("an item that was sent")?;
-            taken.lock().await.record(u64::try_from(start.elapsed().as_micros())?)?;
+            let start = begun
+                .lock()
+                .await
+                .remove(&answer.item_id)
+                .context("an item that was sent")?;
+            taken
+                .lock()
+                .await
+                .record(u64::try_from(start.elapsed().as_micros())?)?;
             room.add_permits(1);
         }
         Ok(())
@@ -165,13 +200,25 @@ fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_, after) = stat.rsplit_once(')').context("a command in brackets")?;
     let fields: Vec<&str> = after.split_whitespace().collect();
-    let ticks: f64 = fields.get(11..13).context("the times")?.iter().filter_map(|t| t.parse::<f64>().ok()).sum();
+    let ticks: f64 = fields
+        .get(11..13)
+        .context("the times")?
+        .iter()
+        .filter_map(|t| t.parse::<f64>().ok())
+        .sum();
     Ok(ticks / TICKS)
 }
 
 fn peak_mib(pid: u32) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("the peak")?;
-    let kib: f64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .context("the peak")?;
+    let kib: f64 = line
+        .split_whitespace()
+        .nth(1)
+        .context("a number")?
+        .parse()?;
     Ok(kib / 1024.0)
 }

@@ -322,6 +322,9 @@ class Journey:
             raise AssertionError("a decision that leaves an item out was recorded")
         except grpc.RpcError as refused:
             assert refused.code() == grpc.StatusCode.FAILED_PRECONDITION, refused
+            # google.rpc.ErrorInfo, where the stable reason stands; docs/api/reasons.md lists them.
+            details = dict(refused.trailing_metadata())["grpc-status-details-bin"]
+            assert b"decision_item_missing" in details, details
         signed = self.dwp.signed("decision", self.subject, body, reasons)
         answer = self.dwp.decision.Record(pb.RecordDecisionRequest(decision=signed, official_salt=official_salt))
         assert self.check(answer.receipt) == entry(signed.statement)

@@ -36,7 +36,7 @@ use crate::{
 /// Names the folder with the built programs.
 const PROGRAMS_VARIABLE: &str = "EVIDENCE_BIN_DIR";
 /// How long a start or a stop may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Which database a gateway keeps its state in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,8 @@ pub struct Gateway {
     logs: Logs,
     process: Option<Child>,
     folder: TempDir,
-    _database: Option<postgres::Database>,
+    /// Dropped with the gateway.
+    database: Option<postgres::Database>,
 }
 
 type Logs = Arc<Mutex<Vec<String>>>;
@@ -69,7 +70,7 @@ impl Gateway {
         };
         let url = database.as_ref().map(postgres::Database::url);
         let mut gateway = Self::new(engine, url.as_deref(), "")?;
-        gateway._database = database;
+        gateway.database = database;
         gateway.init().await?;
         gateway.serve().await?;
         Ok(gateway)
@@ -100,7 +101,7 @@ impl Gateway {
             logs,
             process: None,
             folder,
-            _database: None,
+            database: None,
         })
     }
 
@@ -216,6 +217,7 @@ impl Gateway {
     /// Whether it reads its store for this organisation within a while. One that has stopped, or
     /// is about to, does not.
     pub async fn answers(&mut self, org: &Org) -> bool {
+        let mut looks = tokio::time::interval(Duration::from_millis(50));
         for _ in 0..100 {
             if self
                 .process
@@ -231,7 +233,7 @@ impl Gateway {
             if asked.is_ok() {
                 return true;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            looks.tick().await;
         }
         false
     }

@@ -13,7 +13,7 @@ use tokio::{
 use crate::python;
 
 /// How long a start may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running server with one bucket. It ends when this is dropped.
 pub struct S3 {

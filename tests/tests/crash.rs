@@ -21,7 +21,10 @@ use evidence_tests::{
 use evidence_wire::v1::{
     self, evidence_service_client::EvidenceServiceClient, submit_response::Outcome,
 };
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, interval, interval_at, timeout},
+};
 use tonic::transport::Channel;
 
 /// Callers that push beside one another.
@@ -53,12 +56,12 @@ impl Dice {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crash_of_the_gateway_on_sqlite() -> Result<()> {
-    gateway_killed(World::start(Engine::Sqlite).await?, 50).await
+    Box::pin(gateway_killed(World::start(Engine::Sqlite).await?, 50)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crash_of_the_gateway_on_postgres() -> Result<()> {
-    gateway_killed(World::start(Engine::Postgres).await?, 50).await
+    Box::pin(gateway_killed(World::start(Engine::Postgres).await?, 50)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,7 +75,7 @@ async fn crash_of_postgres() -> Result<()> {
     let mut dice = Dice::new();
     for _ in 0..10 {
         load.progress().await?;
-        sleep(dice.below(LONGEST)).await;
+        after(dice.below(LONGEST)).await;
         cluster = tokio::task::spawn_blocking(move || {
             cluster.kill9()?;
             cluster.restart()?;
@@ -94,7 +97,7 @@ async fn gateway_killed(mut world: World, times: usize) -> Result<()> {
     let mut dice = Dice::new();
     for _ in 0..times {
         load.progress().await?;
-        sleep(dice.below(LONGEST)).await;
+        after(dice.below(LONGEST)).await;
         world.gateway.kill9().await?;
         world.gateway.serve().await?;
     }
@@ -155,11 +158,12 @@ impl Load {
     /// Waits until a push has come through since now: each crash finds work under way.
     async fn progress(&self) -> Result<()> {
         let before = self.given.load(Ordering::SeqCst);
+        let mut looks = interval(Duration::from_millis(10));
         for _ in 0..3_000 {
             if self.given.load(Ordering::SeqCst) > before || self.callers.is_empty() {
                 return Ok(());
             }
-            sleep(Duration::from_millis(10)).await;
+            looks.tick().await;
         }
         bail!("no push came through for half a minute")
     }
@@ -220,11 +224,12 @@ async fn until_answered(
     push: &v1::Push,
     document: &[u8],
 ) -> Result<v1::SubmitResponse> {
+    let mut tries = interval(Duration::from_millis(20));
     for _ in 0..2_000 {
         let sent = submit_on(client.clone(), parts(push, document));
-        match tokio::time::timeout(Duration::from_secs(10), sent).await {
+        match timeout(Duration::from_secs(10), sent).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(_)) | Err(_) => sleep(Duration::from_millis(20)).await,
+            Ok(Err(_)) | Err(_) => drop(tries.tick().await),
         }
     }
     bail!("a push was never answered")
@@ -235,4 +240,10 @@ fn receipt(answer: &v1::SubmitResponse) -> Result<&v1::Receipt> {
         Outcome::Receipt(receipt) => Ok(receipt),
         Outcome::Refusal(refusal) => bail!("refused: {} {}", refusal.reason, refusal.message),
     }
+}
+
+/// The random moment is the point: whatever is under way when it comes is cut off.
+async fn after(span: Duration) {
+    let period = Duration::from_secs(1);
+    interval_at(Instant::now() + span, period).tick().await;
 }

@@ -27,7 +27,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PILOT: &str = "deploy/pilot-sqlite.toml";
 const PRODUCTION: &str = "deploy/production-postgres-s3.toml";
 const UNIT: &str = "deploy/evidence-gateway.service";
@@ -58,17 +58,27 @@ async fn production_boots_answers_and_drains() -> Result<()> {
     site.put("credentials/s3-access-key-id", "test")?;
     site.put("credentials/s3-secret-access-key", "test")?;
     edit(&site.config, |config| {
-        let documents = config.get_mut("documents").and_then(toml::Value::as_table_mut).expect("it has documents");
+        let documents = config
+            .get_mut("documents")
+            .and_then(toml::Value::as_table_mut)
+            .expect("it has documents");
         documents.insert("endpoint".to_owned(), s3.endpoint.clone().into());
         documents.insert("allow_http".to_owned(), true.into());
     })?;
     // Two authorities; the first also issues through an intermediate, which has a list of its own.
-    let (nhs, issuing, local) = (Ca::named("NHS")?, Ca::named("NHS issuing")?, Ca::named("Councils")?);
+    let (nhs, issuing, local) = (
+        Ca::named("NHS")?,
+        Ca::named("NHS issuing")?,
+        Ca::named("Councils")?,
+    );
     site.issue(&nhs)?;
     site.put("etc/tls/nhs-root.pem", &nhs.pem())?;
     site.put("etc/tls/nhs-root.crl", &nhs.crl()?)?;
     site.put("etc/tls/nhs-issuing.crl", &issuing.crl()?)?;
-    site.put("etc/tls/local-government-and-charities-root.pem", &local.pem())?;
+    site.put(
+        "etc/tls/local-government-and-charities-root.pem",
+        &local.pem(),
+    )?;
     site.put("etc/tls/local-government-and-charities.crl", &local.crl()?)?;
     site.boots_answers_and_drains(&nhs).await
 }
@@ -86,12 +96,18 @@ async fn samples_pass_the_check_as_they_are() -> Result<()> {
 async fn a_misspelt_key_is_named_with_its_line() -> Result<()> {
     let site = Site::lay_out(PILOT)?;
     let text = fs::read_to_string(&site.config)?.replace("client_roots", "client_rotos");
-    let line = 1 + text.lines().position(|line| line.starts_with("client_rotos")).context("it names roots")?;
+    let line = 1 + text
+        .lines()
+        .position(|line| line.starts_with("client_rotos"))
+        .context("it names roots")?;
     fs::write(&site.config, text)?;
     let checked = gateway(&["check-config"], &site.config).await?;
     let complaint = said(&checked);
     ensure!(!checked.status.success(), "it was taken");
-    ensure!(complaint.contains(&format!("line {line}: unknown field `client_rotos`")), "{complaint}");
+    ensure!(
+        complaint.contains(&format!("line {line}: unknown field `client_rotos`")),
+        "{complaint}"
+    );
     Ok(())
 }
 
@@ -104,16 +120,23 @@ async fn a_purpose_of_sanctions_is_refused_at_load() -> Result<()> {
                     serves = [\"sanctions for missed appointments\"]\n";
     let path = site.put("etc/purposes.toml", purposes)?;
     edit(&site.config, |config| {
-        let policies = toml::Table::from_iter([("purposes".to_owned(), path.display().to_string().into())]);
+        let policies =
+            toml::Table::from_iter([("purposes".to_owned(), path.display().to_string().into())]);
         config.insert("policies".to_owned(), policies.into());
     })?;
     for command in ["check-config", "serve"] {
         let refused = gateway(&[command], &site.config).await?;
         let complaint = said(&refused);
         ensure!(!refused.status.success(), "{command} took it");
-        ensure!(complaint.contains("policies.purposes") && complaint.contains("sanction"), "{command}: {complaint}");
+        ensure!(
+            complaint.contains("policies.purposes") && complaint.contains("sanction"),
+            "{command}: {complaint}"
+        );
     }
-    ensure!(!site.folder.path().join("state/evidence.sqlite").exists(), "nothing was opened");
+    ensure!(
+        !site.folder.path().join("state/evidence.sqlite").exists(),
+        "nothing was opened"
+    );
     Ok(())
 }
 
@@ -123,12 +146,33 @@ async fn systemd_finds_nothing_wrong_with_the_unit() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let unit = fs::read_to_string(python::repository(UNIT))?;
     let installed = "/usr/bin/evidence-gateway";
-    ensure!(unit.contains(&format!("ExecStart={installed} serve --config")), "it starts the gateway");
-    ensure!(unit.contains("KillSignal=SIGTERM"), "it lets the gateway drain");
+    ensure!(
+        unit.contains(&format!("ExecStart={installed} serve --config")),
+        "it starts the gateway"
+    );
+    ensure!(
+        unit.contains("KillSignal=SIGTERM"),
+        "it lets the gateway drain"
+    );
     let here = folder.path().join("evidence-gateway.service");
-    fs::write(&here, unit.replace(installed, &program("evidence-gateway")?.display().to_string()))?;
-    match Command::new("systemd-analyze").arg("verify").arg(&here).output().await {
-        Ok(verified) => ensure!(verified.status.success() && verified.stderr.is_empty(), "{}", said(&verified)),
+    fs::write(
+        &here,
+        unit.replace(
+            installed,
+            &program("evidence-gateway")?.display().to_string(),
+        ),
+    )?;
+    match Command::new("systemd-analyze")
+        .arg("verify")
+        .arg(&here)
+        .output()
+        .await
+    {
+        Ok(verified) => ensure!(
+            verified.status.success() && verified.stderr.is_empty(),
+            "{}",
+            said(&verified)
+        ),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => bail!("systemd-analyze: {error}"),
     }
@@ -155,12 +199,18 @@ impl Site {
         private(&config, &text)?;
         edit(&config, |config| {
             for (section, key) in [("listen", "address"), ("telemetry", "prometheus")] {
-                let section = config.get_mut(section).and_then(toml::Value::as_table_mut).expect("the sample has it");
+                let section = config
+                    .get_mut(section)
+                    .and_then(toml::Value::as_table_mut)
+                    .expect("the sample has it");
                 section.insert(key.to_owned(), "127.0.0.1:0".into());
             }
         })?;
         let left = fs::read_to_string(&config)?;
-        ensure!(!left.contains("\"/etc/") && !left.contains("\"/run/") && !left.contains("\"/var/"), "{left}");
+        ensure!(
+            !left.contains("\"/etc/") && !left.contains("\"/run/") && !left.contains("\"/var/"),
+            "{left}"
+        );
         Ok(Self { folder, config })
     }
 
@@ -185,9 +235,25 @@ impl Site {
         ensure!(!early.status.success(), "it served before there was a log");
 
         let operator = ca.client("operator")?;
-        let certificate = self.put("operator.pem", &operator.certificate_pem)?.display().to_string();
-        let identifier = ["--operator-identifier", "ods:X26", "--operator-name", "Your organisation"];
-        let init = ["init", identifier[0], identifier[1], identifier[2], identifier[3], "--operator-certificate", &certificate];
+        let certificate = self
+            .put("operator.pem", &operator.certificate_pem)?
+            .display()
+            .to_string();
+        let identifier = [
+            "--operator-identifier",
+            "ods:X26",
+            "--operator-name",
+            "Your organisation",
+        ];
+        let init = [
+            "init",
+            identifier[0],
+            identifier[1],
+            identifier[2],
+            identifier[3],
+            "--operator-certificate",
+            &certificate,
+        ];
         let made = gateway(&init, &self.config).await?;
         ensure!(made.status.success(), "{}", said(&made));
         let again = gateway(&init, &self.config).await?;
@@ -196,8 +262,14 @@ impl Site {
         let mut serving = Serving::start(&self.config).await?;
         let stranger = Ca::new()?.client("stranger")?;
         let refused = answers(serving.address, ca, &stranger).await;
-        ensure!(refused.is_err(), "a certificate of another authority was let in");
-        ensure!(answers(serving.address, ca, &operator).await? == ServingStatus::Serving, "it does not serve");
+        ensure!(
+            refused.is_err(),
+            "a certificate of another authority was let in"
+        );
+        ensure!(
+            answers(serving.address, ca, &operator).await? == ServingStatus::Serving,
+            "it does not serve"
+        );
         serving.drains(ca, &operator).await
     }
 }
@@ -205,7 +277,10 @@ impl Site {
 /// Asks for health over mutual TLS.
 async fn answers(address: SocketAddr, ca: &Ca, identity: &Identity) -> Result<ServingStatus> {
     let mut health = HealthClient::new(client::channel(&at(address), ca, identity)?);
-    let answer = health.check(HealthCheckRequest::default()).await?.into_inner();
+    let answer = health
+        .check(HealthCheckRequest::default())
+        .await?
+        .into_inner();
     Ok(answer.status())
 }
 
@@ -224,7 +299,9 @@ struct Serving {
 
 impl Serving {
     async fn start(config: &Path) -> Result<Self> {
-        let mut process = command(&["serve"], config)?.stderr(Stdio::piped()).spawn()?;
+        let mut process = command(&["serve"], config)?
+            .stderr(Stdio::piped())
+            .spawn()?;
         let mut log = BufReader::new(process.stderr.take().context("its log is piped")?).lines();
         let address = timeout(PATIENCE, async {
             let mut seen = String::new();
@@ -237,19 +314,35 @@ impl Serving {
             bail!("it ended: {seen}")
         });
         let address = address.await.context("it did not start in time")??;
-        Ok(Self { address, process, log })
+        Ok(Self {
+            address,
+            process,
+            log,
+        })
     }
 
     /// SIGTERM: whoever watches its health is told, the process ends well, and no error is logged.
     async fn drains(&mut self, ca: &Ca, operator: &Identity) -> Result<()> {
         let mut health = HealthClient::new(client::channel(&at(self.address), ca, operator)?);
-        let mut watched = health.watch(HealthCheckRequest::default()).await?.into_inner();
+        let mut watched = health
+            .watch(HealthCheckRequest::default())
+            .await?
+            .into_inner();
         let first = watched.message().await?.context("the watch ended")?;
         ensure!(first.status() == ServingStatus::Serving, "it serves");
-        let pid = self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let pid = self
+            .process
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         kill_process(pid.context("it has ended")?, Signal::TERM)?;
-        let next = timeout(PATIENCE, watched.message()).await.context("the watcher was not told")??;
-        ensure!(next.is_some_and(|next| next.status() == ServingStatus::NotServing), "the watcher was told otherwise");
+        let next = timeout(PATIENCE, watched.message())
+            .await
+            .context("the watcher was not told")??;
+        ensure!(
+            next.is_some_and(|next| next.status() == ServingStatus::NotServing),
+            "the watcher was told otherwise"
+        );
         // A client that hangs on would be waited for.
         drop((watched, health));
         let mut log = Vec::new();
@@ -263,7 +356,12 @@ impl Serving {
         ensure!(status.success(), "it ended with {status}: {log:?}");
         // Production's collector is not there, and says so under another target.
         let ours = |line: &&String| line.contains("\"target\":\"evidence");
-        ensure!(!log.iter().filter(ours).any(|line| line.contains("\"level\":\"ERROR\"")), "{log:?}");
+        ensure!(
+            !log.iter()
+                .filter(ours)
+                .any(|line| line.contains("\"level\":\"ERROR\"")),
+            "{log:?}"
+        );
         Ok(())
     }
 }
@@ -276,15 +374,28 @@ fn address(line: &str) -> Option<SocketAddr> {
 /// Runs the program to its end.
 async fn gateway(arguments: &[&str], config: &Path) -> Result<Output> {
     let run = command(arguments, config)?.output();
-    timeout(PATIENCE, run).await.context("it did not end")?.context("it does not run")
+    timeout(PATIENCE, run)
+        .await
+        .context("it did not end")?
+        .context("it does not run")
 }
 
 fn command(arguments: &[&str], config: &Path) -> Result<Command> {
     let mut command = Command::new(program("evidence-gateway")?);
-    command.args(arguments).arg("--config").arg(config).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .arg("--config")
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
     Ok(command)
 }
 
 fn said(run: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&run.stdout),
+        String::from_utf8_lossy(&run.stderr)
+    )
 }

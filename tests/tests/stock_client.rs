@@ -40,7 +40,12 @@ on_both! {
 async fn lay_out(world: &World, folder: &Path) -> Result<()> {
     fs::create_dir(folder.join("authority"))?;
     fs::write(folder.join("authority/root.pem"), world.gateway.ca.pem())?;
-    let cast = [("hospital", &world.trust), ("vcse", &world.vcse), ("dwp", &world.dwp), ("portal", &world.portal)];
+    let cast = [
+        ("hospital", &world.trust),
+        ("vcse", &world.vcse),
+        ("dwp", &world.dwp),
+        ("portal", &world.portal),
+    ];
     let mut organisations = serde_json::Map::new();
     for (name, org) in cast {
         let own = folder.join(name);
@@ -67,12 +72,15 @@ fn write_identity(own: &Path, identity: &Identity) -> Result<()> {
 async fn another_key(world: &World, org: &Org) -> Result<Vec<u8>> {
     let pkcs8 = SigningKey::generate_pkcs8(Alg::Es256, &rng())?;
     let key = SigningKey::from_pkcs8(Alg::Es256, &pkcs8, &rng())?;
-    ok!(world.operator.directory().register_key(v1::RegisterKeyRequest {
-        request_id: world.key(),
-        organisation_id: org.id.to_string(),
-        cose_key: key.public().to_cose_key(),
-        not_before: Some(timestamp(now().plus_seconds(-86_400))),
-        not_after: Some(timestamp(now().plus_seconds(86_400))),
-    }));
+    ok!(world
+        .operator
+        .directory()
+        .register_key(v1::RegisterKeyRequest {
+            request_id: world.key(),
+            organisation_id: org.id.to_string(),
+            cose_key: key.public().to_cose_key(),
+            not_before: Some(timestamp(now().plus_seconds(-86_400))),
+            not_after: Some(timestamp(now().plus_seconds(86_400))),
+        }));
     Ok(pkcs8.to_vec())
 }

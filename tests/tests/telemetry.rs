@@ -34,7 +34,9 @@ const CLIENT_SPAN: [u8; 8] = [0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31];
 
 /// A push's trace, as the client's system numbers it.
 fn trace(push: u8) -> [u8; 16] {
-    let mut trace = [0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0];
+    let mut trace = [
+        0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0,
+    ];
     trace[15] = push;
     trace
 }
@@ -49,13 +51,13 @@ const QUESTION: &str = "How does it affect daily living?";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_push_is_one_trace_and_nobody_is_named_on_sqlite() -> Result<()> {
-    observed(Engine::Sqlite, None).await
+    Box::pin(observed(Engine::Sqlite, None)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_push_is_one_trace_and_nobody_is_named_on_postgres() -> Result<()> {
     let database = tokio::task::spawn_blocking(postgres::database).await??;
-    observed(Engine::Postgres, Some(&database.url())).await
+    Box::pin(observed(Engine::Postgres, Some(&database.url()))).await
 }
 
 async fn observed(engine: Engine, url: Option<&str>) -> Result<()> {
@@ -68,7 +70,11 @@ async fn observed(engine: Engine, url: Option<&str>) -> Result<()> {
     let mut world = World::with(gateway).await?;
 
     let nhs_number = journey(&world).await?;
-    let page = reqwest::get(format!("http://{prometheus}/metrics")).await?.error_for_status()?.text().await?;
+    let page = reqwest::get(format!("http://{prometheus}/metrics"))
+        .await?
+        .error_for_status()?
+        .text()
+        .await?;
     // Stopping sends what is still held back.
     world.gateway.stop().await?;
 
@@ -78,12 +84,25 @@ async fn observed(engine: Engine, url: Option<&str>) -> Result<()> {
     }
     numbers(&page, &collector)?;
     let log = world.gateway.log();
-    for text in [NAME, TITLE, AUTHOR, WORDS, ACTOR, QUESTION, &nhs_number, "Quartermaine", "quartermaine"] {
+    for text in [
+        NAME,
+        TITLE,
+        AUTHOR,
+        WORDS,
+        ACTOR,
+        QUESTION,
+        &nhs_number,
+        "Quartermaine",
+        "quartermaine",
+    ] {
         ensure!(!collector.holds(text), "`{text}` was sent to the collector");
         ensure!(!log.contains(text), "`{text}` was logged");
         ensure!(!page.contains(text), "`{text}` is in the metrics");
     }
-    ensure!(!log.contains("\"ERROR\""), "the gateway logged errors:\n{log}");
+    ensure!(
+        !log.contains("\"ERROR\""),
+        "the gateway logged errors:\n{log}"
+    );
 
     world.gateway.serve().await?;
     world.finish().await
@@ -115,8 +134,18 @@ async fn journey(world: &World) -> Result<String> {
         date_of_birth: "1980-01-01".to_owned(),
         ..person
     };
-    ensure!(world.portal.consent().register_claimant(someone_else).await.is_err(), "another date of birth");
-    let grant = world.grant_with(world.grant_request(&registered.claimant_id)).await?;
+    ensure!(
+        world
+            .portal
+            .consent()
+            .register_claimant(someone_else)
+            .await
+            .is_err(),
+        "another date of birth"
+    );
+    let grant = world
+        .grant_with(world.grant_request(&registered.claimant_id))
+        .await?;
     let case = world.case(&grant, "wca").await?;
     let request = world.request(&case, &grant, &world.trust).await?;
     for push in 0..PUSHES {
@@ -129,17 +158,35 @@ async fn journey(world: &World) -> Result<String> {
     Ok(nhs_number)
 }
 
-async fn traced_push(world: &World, grant: &v1::Grant, request: &v1::EvidenceRequest, push: u8) -> Result<()> {
-    let traceparent = format!("00-{:032x}-{:016x}-01", u128::from_be_bytes(trace(push)), u64::from_be_bytes(CLIENT_SPAN));
+async fn traced_push(
+    world: &World,
+    grant: &v1::Grant,
+    request: &v1::EvidenceRequest,
+    push: u8,
+) -> Result<()> {
+    let traceparent = format!(
+        "00-{:032x}-{:016x}-01",
+        u128::from_be_bytes(trace(push)),
+        u64::from_be_bytes(CLIENT_SPAN)
+    );
     let document = format!("{NAME}: {WORDS} {push}");
     let evidence = world.evidence(grant, Some(request), document.as_bytes());
-    let texts: Aside = [("title".to_owned(), TITLE.to_owned()), ("author".to_owned(), AUTHOR.to_owned())].into();
+    let texts: Aside = [
+        ("title".to_owned(), TITLE.to_owned()),
+        ("author".to_owned(), AUTHOR.to_owned()),
+    ]
+    .into();
     let signed = world.sign(&world.trust, &request.subject, evidence, texts)?;
-    let push = v1::Push { evidence: Some(signed), ..v1::Push::default() };
+    let push = v1::Push {
+        evidence: Some(signed),
+        ..v1::Push::default()
+    };
     let mut call = Request::new(tokio_stream::iter(parts(&push, document.as_bytes())));
-    call.metadata_mut().insert("traceparent", traceparent.parse()?);
+    call.metadata_mut()
+        .insert("traceparent", traceparent.parse()?);
     // Free text from outside: it must go no further.
-    call.metadata_mut().insert("tracestate", "person=quartermaine".parse()?);
+    call.metadata_mut()
+        .insert("tracestate", "person=quartermaine".parse()?);
     let mut answers = ok!(world.trust.evidence().submit(call));
     let answer = answers.message().await?.context("no answer")?;
     ensure!(answers.message().await?.is_none(), "one push, one answer");
@@ -150,34 +197,65 @@ async fn traced_push(world: &World, grant: &v1::Grant, request: &v1::EvidenceReq
 /// The client's trace holds the call, the wait in the journal and the commit, each below the last.
 fn whole_trace(spans: &[Span], trace: [u8; 16]) -> Result<()> {
     let ours: Vec<&Span> = spans.iter().filter(|span| span.trace_id == trace).collect();
-    let names: Vec<&str> = ours.iter().map(|span| span.name.as_str()).collect();
+    let seen: Vec<&str> = ours.iter().map(|span| span.name.as_str()).collect();
     let only = |name: &str| {
         let mut named = ours.iter().filter(|span| span.name == name);
-        let found = named.next().with_context(|| format!("no span `{name}` among {names:?}"))?;
+        let found = named
+            .next()
+            .with_context(|| format!("no span `{name}` among {seen:?}"))?;
         ensure!(named.next().is_none(), "more than one span `{name}`");
         Ok(*found)
     };
     let call = only("rpc evidence.v1.EvidenceService/Submit")?;
     let journal = only("journal.submit")?;
     let commit = only("store.commit")?;
-    ensure!(call.parent_span_id == CLIENT_SPAN, "the call is not the client's");
-    ensure!(journal.parent_span_id == call.span_id, "the journal's wait is not the call's");
-    ensure!(commit.parent_span_id == journal.span_id, "the commit is not the journal's");
-    ensure!(call.trace_state.is_empty(), "the client's free text was taken over");
-    ensure!(commit.end_time_unix_nano > commit.start_time_unix_nano, "the commit took time");
-    ensure!(journal.end_time_unix_nano >= commit.end_time_unix_nano, "answered before the commit");
+    ensure!(
+        call.parent_span_id == CLIENT_SPAN,
+        "the call is not the client's"
+    );
+    ensure!(
+        journal.parent_span_id == call.span_id,
+        "the journal's wait is not the call's"
+    );
+    ensure!(
+        commit.parent_span_id == journal.span_id,
+        "the commit is not the journal's"
+    );
+    ensure!(
+        call.trace_state.is_empty(),
+        "the client's free text was taken over"
+    );
+    ensure!(
+        commit.end_time_unix_nano > commit.start_time_unix_nano,
+        "the commit took time"
+    );
+    ensure!(
+        journal.end_time_unix_nano >= commit.end_time_unix_nano,
+        "answered before the commit"
+    );
     Ok(())
 }
 
 /// Scrape and collector both know of the entries and of the call.
 fn numbers(page: &str, collector: &Collector) -> Result<()> {
-    let entries = page.lines().find_map(|line| line.strip_prefix("evidence_entries_total "));
-    let entries: f64 = entries.context("no evidence_entries_total in the scrape")?.parse()?;
+    let entries = page
+        .lines()
+        .find_map(|line| line.strip_prefix("evidence_entries_total "));
+    let entries: f64 = entries
+        .context("no evidence_entries_total in the scrape")?
+        .parse()?;
     ensure!(entries >= 10.0, "{entries} entries");
     let call = "evidence_rpc_seconds_count{rpc=\"evidence.v1.EvidenceService/Submit\",code=\"OK\"}";
     ensure!(page.contains(&format!("{call} {PUSHES}\n")), "{page}");
-    for metric in ["evidence_entries_total", "evidence_rpc_seconds", "gateway-under-test"] {
-        ensure!(collector.holds(metric), "`{metric}` did not come to the collector");
+    for metric in [
+        "evidence_entries_total",
+        "evidence_rpc_seconds",
+        "gateway-under-test",
+    ] {
+        ensure!(
+            collector.holds(metric),
+            "`{metric}` did not come to the collector"
+        );
     }
     Ok(())
 }
@@ -214,11 +292,16 @@ impl Collector {
 
     fn holds(&self, text: &str) -> bool {
         let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        bytes
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
     }
 
     fn keep(&self, bytes: &[u8]) {
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.bytes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
     }
 }
 
@@ -230,7 +313,10 @@ impl TraceService for Collector {
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let request = request.into_inner();
         self.keep(&request.encode_to_vec());
-        self.traces.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        self.traces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(request);
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }

@@ -62,6 +62,9 @@ pub enum CliError {
     CannotTell(String),
     #[error("{}: {problem}", path.display())]
     File { path: PathBuf, problem: String },
+    /// Whoever reads the output has seen enough.
+    #[error("The output was closed.")]
+    Closed,
     /// Of several things done, not all went well; each was told of as it ended.
     #[error("Not everything was done: see above.")]
     Several(Exit),
@@ -116,6 +119,7 @@ impl CliError {
             Self::CannotTell(_) => Exit::CannotTell,
             Self::File { .. } => Exit::File,
             Self::Several(exit) => *exit,
+            Self::Closed => Exit::Done,
             Self::UnknownOutcome { .. } => Exit::UnknownOutcome,
         }
     }
@@ -157,12 +161,14 @@ pub enum Failure {
 impl Failure {
     pub fn of(status: &Status) -> Self {
         let details = status.get_error_details();
+        // The errors go on with sentences of their own.
         let message = status.message().to_owned();
+        let cause = message.trim_end_matches('.').to_owned();
         if let Some(info) = details.error_info() {
             return match (info.reason.as_str(), status.code()) {
                 ("unknown_outcome", _) => Self::Broken("the gateway could not tell".to_owned()),
-                (_, Code::Unavailable) => Self::Unreachable(message),
-                (_, Code::Unauthenticated) => Self::NotAuthenticated(message),
+                (_, Code::Unavailable) => Self::Unreachable(cause),
+                (_, Code::Unauthenticated) => Self::NotAuthenticated(cause),
                 (_, Code::Internal) => Self::Faulty(message),
                 (reason, _) => Self::Refused(Refused {
                     reason: reason.to_owned(),

@@ -44,9 +44,29 @@ pub fn new_signing_key(
     let failed = |error: evidence_ledger::KeyError| CliError::file(path, error.to_string());
     let der = SigningKey::generate_pkcs8(alg, rng).map_err(failed)?;
     let key = SigningKey::from_pkcs8(alg, &der, rng).map_err(failed)?;
-    let text = Zeroizing::new(pem::encode(&pem::Pem::new(PRIVATE, der.to_vec())));
+    let text = Zeroizing::new(pem::encode(&pem::Pem::new(PRIVATE, plain(&der))));
     files::write_new(path, text.as_bytes())?;
     Ok(key)
+}
+
+/// The start of an Ed25519 key in PKCS#8: with its public key at the end (RFC 5958), as it is made
+/// here, and without (RFC 8410 section 7), as OpenSSL and much else reads it.
+const ED25519_V2: &[u8] = &[
+    0x30, 0x51, 0x02, 0x01, 0x01, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
+const ED25519_V1: &[u8] = &[
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
+
+/// The key in the form that the most programs read.
+fn plain(der: &[u8]) -> Vec<u8> {
+    match der
+        .strip_prefix(ED25519_V2)
+        .and_then(|rest| rest.first_chunk::<32>())
+    {
+        Some(seed) => [ED25519_V1, seed].concat(),
+        None => der.to_vec(),
+    }
 }
 
 /// A public key from a file: COSE_Key (binary, hex or base64), SubjectPublicKeyInfo (PEM or DER),
@@ -160,6 +180,7 @@ mod tests {
             let der = pem::parse(std::fs::read(&path).unwrap())
                 .unwrap()
                 .into_contents();
+            assert_eq!(alg == Alg::EdDsa, der.starts_with(ED25519_V1));
             std::fs::write(folder.path().join("key.der"), der).unwrap();
             assert_eq!(
                 signing_key(&folder.path().join("key.der"), &rng())

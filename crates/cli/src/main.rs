@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     let cli = commands::Cli::parse();
     let json = cli.global.json;
     match start(cli) {
-        Ok(()) => ExitCode::from(Exit::Done as u8),
+        Ok(()) | Err(CliError::Closed) => ExitCode::from(Exit::Done as u8),
         Err(error) => {
             if json {
                 eprintln!("{}", error.to_json());

@@ -10,8 +10,8 @@ use crate::{
     ids::{BundleId, ClaimantId, ItemId, RepresentationId},
     refusal::{Reason, Refusal},
     rows::{
-        Access, Adjustment, Bundle, Case, Claimant, Decision, Delegation, Grant, Item, ItemState, Note,
-        Organisation, Policy, Representation, Request,
+        Access, Adjustment, Bundle, Case, Claimant, Decision, Delegation, Grant, Item, ItemState,
+        Note, Organisation, Policy, Representation, Request,
     },
     time::Moment,
     world::World,
@@ -45,7 +45,11 @@ pub trait ForClaimant {
 impl<T: ForOrganisations> Guarded<T> {
     /// Opens the row for an organisation.
     pub fn open(self, caller: &Caller) -> Result<T, Refusal> {
-        if self.0.is_seen_by(caller) { Ok(self.0) } else { Err(Refusal::not_found()) }
+        if self.0.is_seen_by(caller) {
+            Ok(self.0)
+        } else {
+            Err(Refusal::not_found())
+        }
     }
 }
 
@@ -100,7 +104,10 @@ pub fn claimant_view(
             return Err(Refusal::new(Reason::RepresentationOutOfScope, detail));
         }
     }
-    Ok(ClaimantView { claimant: claimant.id.clone(), representation: representation.cloned() })
+    Ok(ClaimantView {
+        claimant: claimant.id.clone(),
+        representation: representation.cloned(),
+    })
 }
 
 /// Proof that a document may be read. Store reads of document bytes need one.
@@ -126,7 +133,11 @@ impl Permit {
     }
 
     fn of(item: &Item) -> Self {
-        Self { item: item.id.clone(), size: item.size, digest: item.digest }
+        Self {
+            item: item.id.clone(),
+            size: item.size,
+            digest: item.digest,
+        }
     }
 }
 
@@ -140,18 +151,30 @@ pub fn document_in_bundle(
     item: &ItemId,
     now: Moment,
 ) -> Result<Permit, Refusal> {
-    let bundle = world.bundle(bundle).filter(|row| row.is_seen_by(caller)).ok_or_else(Refusal::not_found)?;
-    let item = world.item(item).filter(|row| bundle.items.contains_key(&row.id)).ok_or_else(Refusal::not_found)?;
+    let bundle = world
+        .bundle(bundle)
+        .filter(|row| row.is_seen_by(caller))
+        .ok_or_else(Refusal::not_found)?;
+    let item = world
+        .item(item)
+        .filter(|row| bundle.items.contains_key(&row.id))
+        .ok_or_else(Refusal::not_found)?;
     crate::rules::grants::covers_item(world, item, &caller.org, &bundle.purpose, now)?;
     if item.state.is_available() {
         Ok(Permit::of(item))
     } else {
-        Err(Refusal::new(Reason::ItemNotAvailable, "The item has been taken back since the pull."))
+        Err(Refusal::new(
+            Reason::ItemNotAvailable,
+            "The item has been taken back since the pull.",
+        ))
     }
 }
 
 /// The claimant may read what is held about them and not withheld.
-pub fn document_for_claimant(view: &ClaimantView, item: Guarded<Item>) -> Result<(Item, Permit), Refusal> {
+pub fn document_for_claimant(
+    view: &ClaimantView,
+    item: Guarded<Item>,
+) -> Result<(Item, Permit), Refusal> {
     let item = item.open_for(view)?;
     readable_by_claimant(&item)?;
     let permit = Permit::of(&item);
@@ -166,22 +189,31 @@ pub(crate) fn readable_by_claimant(item: &Item) -> Result<(), Refusal> {
         | ItemState::Delivered
         | ItemState::Considered
         | ItemState::Superseded => Ok(()),
-        ItemState::Quarantined | ItemState::Withdrawn | ItemState::Erased => {
-            Err(Refusal::new(Reason::ItemNotAvailable, "The item cannot be read any more."))
-        }
+        ItemState::Quarantined | ItemState::Withdrawn | ItemState::Erased => Err(Refusal::new(
+            Reason::ItemNotAvailable,
+            "The item cannot be read any more.",
+        )),
     }
 }
 
 /// Whoever may see items may see the claimant's notes on them.
 pub fn notes_on(items: &[Item], notes: Vec<Guarded<Note>>) -> Vec<Note> {
     let on_one = |note: &Note| items.iter().any(|item| item.id == note.item);
-    notes.into_iter().map(|note| note.0).filter(on_one).collect()
+    notes
+        .into_iter()
+        .map(|note| note.0)
+        .filter(on_one)
+        .collect()
 }
 
 /// The recipient may see the adjustments of the claimant whose case it has:
 /// its decision must acknowledge them.
 pub fn adjustments_for(case: &Case, adjustments: Vec<Guarded<Adjustment>>) -> Vec<Adjustment> {
-    adjustments.into_iter().map(|row| row.0).filter(|row| row.claimant == case.claimant).collect()
+    adjustments
+        .into_iter()
+        .map(|row| row.0)
+        .filter(|row| row.claimant == case.claimant)
+        .collect()
 }
 
 impl ForOrganisations for Organisation {
@@ -229,7 +261,9 @@ impl ForOrganisations for Case {
 
 impl ForOrganisations for Request {
     fn is_seen_by(&self, caller: &Caller) -> bool {
-        self.recipient == caller.org || self.discloser == caller.org || self.intermediaries.contains(&caller.org)
+        self.recipient == caller.org
+            || self.discloser == caller.org
+            || self.intermediaries.contains(&caller.org)
     }
 }
 
@@ -262,7 +296,17 @@ macro_rules! for_claimant {
     )*};
 }
 
-for_claimant!(Grant, Case, Request, Decision, Note, Adjustment, Access, Representation, Delegation);
+for_claimant!(
+    Grant,
+    Case,
+    Request,
+    Decision,
+    Note,
+    Adjustment,
+    Access,
+    Representation,
+    Delegation
+);
 
 impl ForClaimant for Item {
     fn claimant(&self) -> &ClaimantId {

@@ -103,7 +103,13 @@ pub fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result<(), Ap
     }
 }
 
-fn fold(world: &mut World, event: &Event, case: &CaseId, chain: Chain, entry: &Digest) -> Result<(), ApplyError> {
+fn fold(
+    world: &mut World,
+    event: &Event,
+    case: &CaseId,
+    chain: Chain,
+    entry: &Digest,
+) -> Result<(), ApplyError> {
     let row = world
         .change::<Case>(case.as_str())
         .ok_or_else(|| missing(event, case))?;
@@ -116,7 +122,10 @@ fn fold(world: &mut World, event: &Event, case: &CaseId, chain: Chain, entry: &D
 }
 
 pub(crate) fn missing(event: &Event, key: &(impl ToString + ?Sized)) -> ApplyError {
-    ApplyError { event: event.name(), key: key.to_string() }
+    ApplyError {
+        event: event.name(),
+        key: key.to_string(),
+    }
 }
 
 /// The case chains on which an event's entry is folded.
@@ -150,13 +159,15 @@ pub fn chains(world: &World, event: &Event) -> BTreeSet<(CaseId, Chain)> {
         Event::ItemDisclosed(body) => on(world.item(&body.item), Chain::Claimant),
         Event::BundlePulled(body) => claimant(&body.case),
         Event::BundleOfficial(body) => official(&body.case),
-        Event::BundleAcknowledged(body) => {
-            world.bundle(&body.bundle).map(|bundle| claimant(&bundle.case)).unwrap_or_default()
-        }
+        Event::BundleAcknowledged(body) => world
+            .bundle(&body.bundle)
+            .map(|bundle| claimant(&bundle.case))
+            .unwrap_or_default(),
         Event::DecisionRecorded(body) => claimant(&body.case),
-        Event::DecisionOfficial(body) => {
-            world.decision(&body.decision).map(|decision| official(&decision.case)).unwrap_or_default()
-        }
+        Event::DecisionOfficial(body) => world
+            .decision(&body.decision)
+            .map(|decision| official(&decision.case))
+            .unwrap_or_default(),
         _ => BTreeSet::new(),
     }
 }
@@ -170,11 +181,20 @@ fn of_request(world: &World, request: &crate::ids::RequestId) -> BTreeSet<(CaseI
 
 fn of_item(world: &World, item: &ItemId) -> BTreeSet<(CaseId, Chain)> {
     let item = world.item(item);
-    on(item, item.map_or(Chain::Claimant, |item| chain_of(item.disclosure)))
+    on(
+        item,
+        item.map_or(Chain::Claimant, |item| chain_of(item.disclosure)),
+    )
 }
 
 fn on(item: Option<&Item>, chain: Chain) -> BTreeSet<(CaseId, Chain)> {
-    item.map(|item| item.cases.iter().map(|case| (case.clone(), chain)).collect()).unwrap_or_default()
+    item.map(|item| {
+        item.cases
+            .iter()
+            .map(|case| (case.clone(), chain))
+            .collect()
+    })
+    .unwrap_or_default()
 }
 
 pub(crate) const fn chain_of(disclosure: Disclosure) -> Chain {

@@ -18,7 +18,13 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Role; 5] = [Role::Operator, Role::Discloser, Role::Intermediary, Role::Recipient, Role::Portal];
+    pub const ALL: [Role; 5] = [
+        Role::Operator,
+        Role::Discloser,
+        Role::Intermediary,
+        Role::Recipient,
+        Role::Portal,
+    ];
 }
 
 /// The organisation behind an authenticated call.

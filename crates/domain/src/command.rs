@@ -206,17 +206,27 @@ impl Command {
         let none = Needs::default;
         match self {
             Command::StartLog(_) | Command::Refuse(_) => none(),
-            Command::RegisterOrganisation(c) => none().key(&c.id).key(&organisation_identifier_key(&c.identifier)),
+            Command::RegisterOrganisation(c) => none()
+                .key(&c.id)
+                .key(&organisation_identifier_key(&c.identifier)),
             Command::UpdateOrganisation(c) => none().key(&c.id),
-            Command::AddCertificate(c) => none().key(&c.organisation).key(&certificate_key(&c.fingerprint)),
-            Command::RemoveCertificate(c) => none().key(&c.organisation).key(&certificate_key(&c.fingerprint)),
+            Command::AddCertificate(c) => none()
+                .key(&c.organisation)
+                .key(&certificate_key(&c.fingerprint)),
+            Command::RemoveCertificate(c) => none()
+                .key(&c.organisation)
+                .key(&certificate_key(&c.fingerprint)),
             Command::RegisterKey(c) => none().key(&c.organisation),
             Command::RetireKey(c) => none().key(&c.organisation),
             Command::SetPolicy(c) => none().key(&policy_key(&c.name)),
-            Command::RegisterClaimant(c) => none().keys(c.identifiers.values().map(|index| identifier_key(index))),
-            Command::CreateGrant(c) => {
-                none().key(&c.claimant).keys(&c.disclosers).key(&c.recipient).keys(&c.representation)
+            Command::RegisterClaimant(c) => {
+                none().keys(c.identifiers.values().map(|index| identifier_key(index)))
             }
+            Command::CreateGrant(c) => none()
+                .key(&c.claimant)
+                .keys(&c.disclosers)
+                .key(&c.recipient)
+                .keys(&c.representation),
             Command::NarrowGrant(c) => none().key(&c.grant),
             Command::WithdrawGrant(c) => none().key(&c.grant),
             Command::CreateDelegation(c) => none().whole_claimant_of(&c.grant).key(&c.intermediary),
@@ -224,7 +234,10 @@ impl Command {
             Command::NameRepresentative(c) => none().whole_claimant(&c.claimant),
             Command::EndRepresentation(c) => none().key(&c.representation),
             Command::OpenCase(c) => none().whole_claimant(&c.claimant).key(&c.grant),
-            Command::OpenRequest(c) => none().whole_claimant_of(&c.case).key(&c.grant).key(&c.discloser),
+            Command::OpenRequest(c) => none()
+                .whole_claimant_of(&c.case)
+                .key(&c.grant)
+                .key(&c.discloser),
             Command::AcknowledgeRequest(c) => none().whole_claimant_of(&c.request),
             Command::AskClarification(c) => none().whole_claimant_of(&c.request),
             Command::AnswerClarification(c) => none().key(&c.request),
@@ -238,7 +251,11 @@ impl Command {
             Command::AcknowledgeBundle(c) => rules::bundle::acknowledgement_needs(c),
             Command::RecordDecision(c) => rules::decision::needs(c),
             Command::ViewItem(c) => none().key(&c.claimant).key(&c.item).keys(&c.representation),
-            Command::AddStatement(c) => none().key(&c.claimant).key(&c.grant).key(&c.item).keys(&c.representation),
+            Command::AddStatement(c) => none()
+                .key(&c.claimant)
+                .key(&c.grant)
+                .key(&c.item)
+                .keys(&c.representation),
             Command::AddNote(c) => none().key(&c.claimant).key(&c.item).keys(&c.representation),
             Command::StateAdjustment(c) => none().key(&c.claimant).keys(&c.representation),
         }

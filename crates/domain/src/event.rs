@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use evidence_ledger::{
-    ChainHead, Digest, PublicKey, Payload,
+    ChainHead, Digest, Payload, PublicKey,
     cbor::{from_value, to_value},
 };
 use jiff::civil::Date;

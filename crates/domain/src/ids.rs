@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 /// An identifier that is not one of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a {expected} id: expected `{expected}_` and 26 letters and digits as the gateway gave them")]
+#[error(
+    "`{text}` is not a {expected} id: expected `{expected}_` and 26 letters and digits as the gateway gave them"
+)]
 pub struct IdError {
     pub text: String,
     pub expected: &'static str,
@@ -19,7 +21,8 @@ fn base32() -> &'static Encoding {
         let mut spec = Specification::new();
         // Crockford's alphabet: nothing that is misread on the telephone.
         spec.symbols.push_str("0123456789abcdefghjkmnpqrstvwxyz");
-        spec.encoding().expect("the alphabet has 32 distinct symbols")
+        spec.encoding()
+            .expect("the alphabet has 32 distinct symbols")
     });
     &BASE32
 }
@@ -145,7 +148,13 @@ mod tests {
     fn refuses_another_kinds_id_and_other_text() {
         let id = GrantId::from_random([7; 16]);
         assert!(id.as_str().parse::<CaseId>().is_err());
-        for text in ["", "grant_", "grant_abc", "grant_UUUUUUUUUUUUUUUUUUUUUUUUUU", "GRANT_0"] {
+        for text in [
+            "",
+            "grant_",
+            "grant_abc",
+            "grant_UUUUUUUUUUUUUUUUUUUUUUUUUU",
+            "GRANT_0",
+        ] {
             assert!(text.parse::<GrantId>().is_err(), "{text}");
         }
     }

@@ -130,7 +130,11 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), fields: Vec::new() }
+        Self {
+            reason,
+            detail: detail.into(),
+            fields: Vec::new(),
+        }
     }
 
     /// The one answer for what is absent and for what is not the caller's.
@@ -164,7 +168,13 @@ mod tests {
         let codes: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
         assert_eq!(codes.len(), Reason::ALL.len());
         for reason in Reason::ALL {
-            assert!(reason.code().chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{reason}");
+            assert!(
+                reason
+                    .code()
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c == '_'),
+                "{reason}"
+            );
             assert!(reason.next().ends_with('.'), "{reason}");
         }
     }

@@ -278,7 +278,10 @@ pub enum RequestState {
 
 impl RequestState {
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Answered | Self::Declined | Self::Cancelled | Self::Lapsed)
+        matches!(
+            self,
+            Self::Answered | Self::Declined | Self::Cancelled | Self::Lapsed
+        )
     }
 }
 
@@ -297,31 +300,43 @@ pub enum ItemState {
 
 impl ItemState {
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Considered | Self::Withdrawn | Self::Superseded | Self::Erased)
+        matches!(
+            self,
+            Self::Considered | Self::Withdrawn | Self::Superseded | Self::Erased
+        )
     }
 
     /// Whether it can be part of a bundle.
     pub const fn is_available(self) -> bool {
-        matches!(self, Self::Received | Self::Screened | Self::Delivered | Self::Considered)
+        matches!(
+            self,
+            Self::Received | Self::Screened | Self::Delivered | Self::Considered
+        )
     }
 }
 
 impl Organisation {
     pub fn signing_key(&self, kid: &[u8]) -> Option<&OrgKey> {
-        self.keys.iter().find(|key| key.kid.as_bytes().as_slice() == kid)
+        self.keys
+            .iter()
+            .find(|key| key.kid.as_bytes().as_slice() == kid)
     }
 }
 
 impl Request {
     /// Overdue is a fact of the day; a paused request is not overdue.
     pub fn is_overdue(&self, now: Moment) -> bool {
-        matches!(self.state, RequestState::Open | RequestState::Acknowledged) && now.day() > self.due_on
+        matches!(self.state, RequestState::Open | RequestState::Acknowledged)
+            && now.day() > self.due_on
     }
 
     /// Overdue as far as the claimant can see. An answer they may not know of
     /// does not end it, in a decision either: it would tell them of the answer.
     pub fn is_overdue_to_claimant(&self, now: Moment) -> bool {
-        matches!(self.claimant_state, RequestState::Open | RequestState::Acknowledged) && now.day() > self.due_on
+        matches!(
+            self.claimant_state,
+            RequestState::Open | RequestState::Acknowledged
+        ) && now.day() > self.due_on
     }
 
     /// Whose turn it is.
@@ -329,7 +344,10 @@ impl Request {
         match self.state {
             RequestState::Open | RequestState::Acknowledged => Some(&self.discloser),
             RequestState::Paused => Some(&self.recipient),
-            RequestState::Answered | RequestState::Declined | RequestState::Cancelled | RequestState::Lapsed => None,
+            RequestState::Answered
+            | RequestState::Declined
+            | RequestState::Cancelled
+            | RequestState::Lapsed => None,
         }
     }
 }

@@ -32,7 +32,11 @@ pub struct Emitted {
 impl Emitted {
     /// Stated by the gateway.
     pub fn stated(event: impl Into<Event>) -> Self {
-        Self { event: event.into(), aside: Aside::new(), signed: None }
+        Self {
+            event: event.into(),
+            aside: Aside::new(),
+            signed: None,
+        }
     }
 
     /// Adds a sealed text; an empty one is left out.
@@ -46,7 +50,11 @@ impl Emitted {
 
     /// As its organisation signed it.
     pub fn signed(statement: &Verified) -> Self {
-        Self { event: statement.event().clone(), aside: statement.aside().clone(), signed: Some(statement.clone()) }
+        Self {
+            event: statement.event().clone(),
+            aside: statement.aside().clone(),
+            signed: Some(statement.clone()),
+        }
     }
 }
 
@@ -62,12 +70,18 @@ pub struct Outcome {
 
 impl Outcome {
     pub fn of(resource: &(impl ToString + ?Sized), first: Emitted) -> Self {
-        Self { resource: resource.to_string(), emitted: vec![first] }
+        Self {
+            resource: resource.to_string(),
+            emitted: vec![first],
+        }
     }
 
     /// Nothing to do: it is so already.
     pub fn already(resource: &(impl ToString + ?Sized)) -> Self {
-        Self { resource: resource.to_string(), emitted: Vec::new() }
+        Self {
+            resource: resource.to_string(),
+            emitted: Vec::new(),
+        }
     }
 
     #[must_use]
@@ -79,7 +93,12 @@ impl Outcome {
 
 /// Decides a command. The caller's role for the RPC was checked by the access
 /// layer; whose object it is, is checked here.
-pub fn decide(world: &World, caller: &Caller, command: &Command, now: Moment) -> Result<Outcome, Refusal> {
+pub fn decide(
+    world: &World,
+    caller: &Caller,
+    command: &Command,
+    now: Moment,
+) -> Result<Outcome, Refusal> {
     match command {
         Command::StartLog(c) => directory::start_log(c),
         Command::RegisterOrganisation(c) => directory::register_organisation(world, c),

@@ -2,7 +2,9 @@
 //! registered key. [`Verified`] can be made only by [`Signed::verify`], so
 //! "the signature was checked" is a compile-time fact.
 
-use evidence_ledger::{Digest, Payload, Statement, StatementError, aside_digest, sha256_parts, to_canonical};
+use evidence_ledger::{
+    Digest, Payload, Statement, StatementError, aside_digest, sha256_parts, to_canonical,
+};
 
 use crate::{
     event::{Aside, Event, EventError, typ},
@@ -29,21 +31,37 @@ impl Signed {
     /// commits to (SHA-256 over salt and deterministic CBOR of the map).
     pub fn open(bytes: &[u8], aside: Aside) -> Result<Self, Refusal> {
         let statement = Statement::parse(bytes).map_err(|error| malformed(&error))?;
-        let payload = Payload::decode(statement.payload())
-            .map_err(|error| Refusal::new(Reason::StatementPayloadInvalid, format!("The payload: {error}.")))?;
+        let payload = Payload::decode(statement.payload()).map_err(|error| {
+            Refusal::new(
+                Reason::StatementPayloadInvalid,
+                format!("The payload: {error}."),
+            )
+        })?;
         let event = Event::from_payload(&payload).map_err(|error| payload_invalid(&error))?;
         if statement.typ() != typ(event.name()) {
             let detail = format!("The typ header must be `{}`.", typ(event.name()));
             return Err(Refusal::new(Reason::StatementPayloadInvalid, detail));
         }
         if !event.signed_at_source() {
-            let detail = format!("`{}` is stated by the gateway, not by organisations.", event.name());
+            let detail = format!(
+                "`{}` is stated by the gateway, not by organisations.",
+                event.name()
+            );
             return Err(Refusal::new(Reason::StatementPayloadInvalid, detail));
         }
         check_aside(&payload, &aside)?;
-        let issuer = OrgId::from_urn(&statement.claims().iss)
-            .map_err(|error| Refusal::new(Reason::OrganisationUnknown, format!("The iss claim: {error}.")))?;
-        Ok(Self { statement, event, issuer, aside })
+        let issuer = OrgId::from_urn(&statement.claims().iss).map_err(|error| {
+            Refusal::new(
+                Reason::OrganisationUnknown,
+                format!("The iss claim: {error}."),
+            )
+        })?;
+        Ok(Self {
+            statement,
+            event,
+            issuer,
+            aside,
+        })
     }
 
     pub fn issuer(&self) -> &OrgId {
@@ -61,20 +79,31 @@ impl Signed {
     /// A digest of what is signed, whatever way the signature is spelled.
     pub fn content(&self) -> Digest {
         let claims = self.statement.claims();
-        sha256_parts(&[claims.iss.as_bytes(), &[0], claims.sub.as_bytes(), &[0], self.statement.payload()])
+        sha256_parts(&[
+            claims.iss.as_bytes(),
+            &[0],
+            claims.sub.as_bytes(),
+            &[0],
+            self.statement.payload(),
+        ])
     }
 
     /// Verifies the signature with the issuer's registered key, valid both when
     /// it signed and now. `issuer` is the issuer's row, if there is one.
     pub fn verify(self, issuer: Option<&Organisation>, now: Moment) -> Result<Verified, Refusal> {
         let key = usable_key(&self, issuer, now)?;
-        self.statement.verify(&key.key).map_err(|error| match error {
-            StatementError::WrongAlg { .. } => Refusal::new(
-                Reason::AlgorithmNotAccepted,
-                "The statement names another algorithm than its registered key's.",
-            ),
-            _ => Refusal::new(Reason::SignatureInvalid, "The statement's signature does not verify."),
-        })?;
+        self.statement
+            .verify(&key.key)
+            .map_err(|error| match error {
+                StatementError::WrongAlg { .. } => Refusal::new(
+                    Reason::AlgorithmNotAccepted,
+                    "The statement names another algorithm than its registered key's.",
+                ),
+                _ => Refusal::new(
+                    Reason::SignatureInvalid,
+                    "The statement's signature does not verify.",
+                ),
+            })?;
         Ok(Verified(self))
     }
 }
@@ -117,26 +146,50 @@ impl Verified {
     }
 }
 
-fn usable_key<'o>(signed: &Signed, issuer: Option<&'o Organisation>, now: Moment) -> Result<&'o OrgKey, Refusal> {
+fn usable_key<'o>(
+    signed: &Signed,
+    issuer: Option<&'o Organisation>,
+    now: Moment,
+) -> Result<&'o OrgKey, Refusal> {
     let issuer = issuer
         .filter(|organisation| organisation.id == signed.issuer)
-        .ok_or_else(|| Refusal::new(Reason::OrganisationUnknown, "The statement's issuer is not registered."))?;
+        .ok_or_else(|| {
+            Refusal::new(
+                Reason::OrganisationUnknown,
+                "The statement's issuer is not registered.",
+            )
+        })?;
     if issuer.suspended {
-        return Err(Refusal::new(Reason::OrganisationSuspended, "The statement's issuer is suspended."));
+        return Err(Refusal::new(
+            Reason::OrganisationSuspended,
+            "The statement's issuer is suspended.",
+        ));
     }
     let signed_at = Moment::from_micros(signed.statement.claims().iat.saturating_mul(1_000_000));
     if signed_at > now.plus_seconds(CLOCK_SKEW_SECONDS) {
-        return Err(Refusal::new(Reason::StatementTimeInvalid, "The statement was signed in the future."));
+        return Err(Refusal::new(
+            Reason::StatementTimeInvalid,
+            "The statement was signed in the future.",
+        ));
     }
-    let key = issuer
-        .signing_key(signed.statement.kid())
-        .ok_or_else(|| Refusal::new(Reason::KeyUnknown, "No key of this issuer has the statement's kid."))?;
+    let key = issuer.signing_key(signed.statement.kid()).ok_or_else(|| {
+        Refusal::new(
+            Reason::KeyUnknown,
+            "No key of this issuer has the statement's kid.",
+        )
+    })?;
     // iat has whole seconds: a key valid from the middle of a second is valid for all of it.
     if signed_at.seconds() < key.not_before.seconds() || now < key.not_before {
-        return Err(Refusal::new(Reason::KeyNotYetValid, "The statement's key was not valid yet."));
+        return Err(Refusal::new(
+            Reason::KeyNotYetValid,
+            "The statement's key was not valid yet.",
+        ));
     }
     if signed_at > key.not_after || now > key.not_after {
-        return Err(Refusal::new(Reason::KeyExpired, "The statement's key is not valid any more."));
+        return Err(Refusal::new(
+            Reason::KeyExpired,
+            "The statement's key is not valid any more.",
+        ));
     }
     Ok(key)
 }
@@ -145,20 +198,29 @@ fn check_aside(payload: &Payload, aside: &Aside) -> Result<(), Refusal> {
     let given = if aside.is_empty() {
         None
     } else {
-        let cbor = to_canonical(aside)
-            .map_err(|error| Refusal::new(Reason::AsideMismatch, format!("The texts cannot be encoded: {error}.")))?;
+        let cbor = to_canonical(aside).map_err(|error| {
+            Refusal::new(
+                Reason::AsideMismatch,
+                format!("The texts cannot be encoded: {error}."),
+            )
+        })?;
         Some(aside_digest(&payload.salt, &cbor))
     };
     if given == payload.aside {
         Ok(())
     } else {
-        Err(Refusal::new(Reason::AsideMismatch, "The statement commits to other texts than those sent."))
+        Err(Refusal::new(
+            Reason::AsideMismatch,
+            "The statement commits to other texts than those sent.",
+        ))
     }
 }
 
 fn malformed(error: &StatementError) -> Refusal {
     let reason = match error {
-        StatementError::UnknownHeader(_) | StatementError::UnknownCritical => Reason::StatementHeaderUnknown,
+        StatementError::UnknownHeader(_) | StatementError::UnknownCritical => {
+            Reason::StatementHeaderUnknown
+        }
         StatementError::UnknownAlg(_) => Reason::AlgorithmNotAccepted,
         _ => Reason::StatementMalformed,
     };
@@ -166,5 +228,8 @@ fn malformed(error: &StatementError) -> Refusal {
 }
 
 fn payload_invalid(error: &EventError) -> Refusal {
-    Refusal::new(Reason::StatementPayloadInvalid, format!("The payload: {error}."))
+    Refusal::new(
+        Reason::StatementPayloadInvalid,
+        format!("The payload: {error}."),
+    )
 }

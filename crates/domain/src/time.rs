@@ -69,7 +69,9 @@ pub struct Period {
 impl Period {
     /// Whether every day of `inner` is a day of this period.
     pub fn covers(&self, inner: &Period) -> bool {
-        let starts = self.from.is_none_or(|from| inner.from.is_some_and(|i| i >= from));
+        let starts = self
+            .from
+            .is_none_or(|from| inner.from.is_some_and(|i| i >= from));
         let ends = self.to.is_none_or(|to| inner.to.is_some_and(|i| i <= to));
         starts && ends
     }
@@ -95,10 +97,16 @@ mod tests {
 
     #[test]
     fn an_open_end_is_covered_only_by_an_open_end() {
-        let year = Period { from: Some(date(2026, 1, 1)), to: Some(date(2026, 12, 31)) };
+        let year = Period {
+            from: Some(date(2026, 1, 1)),
+            to: Some(date(2026, 12, 31)),
+        };
         assert!(Period::default().covers(&year));
         assert!(!year.covers(&Period::default()));
         assert!(year.covers(&year));
-        assert!(!year.covers(&Period { from: Some(date(2025, 12, 31)), to: Some(date(2026, 2, 1)) }));
+        assert!(!year.covers(&Period {
+            from: Some(date(2025, 12, 31)),
+            to: Some(date(2026, 2, 1))
+        }));
     }
 }

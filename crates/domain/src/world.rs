@@ -13,7 +13,8 @@ use crate::{
     policy::Purposes,
     rows::{
         Access, Adjustment, Bundle, Case, Certificate, Claimant, Decision, Delegation, Grant,
-        Identifier, Item, Note, Organisation, OrganisationIdentifier, Policy, Representation, Request,
+        Identifier, Item, Note, Organisation, OrganisationIdentifier, Policy, Representation,
+        Request,
     },
 };
 
@@ -46,7 +47,9 @@ pub trait Row: Sized {
 
 /// A stored row that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("state row of kind `{kind}` cannot be read: {source}. Run fsck; the statements can rebuild it")]
+#[error(
+    "state row of kind `{kind}` cannot be read: {source}. Run fsck; the statements can rebuild it"
+)]
 pub struct RecordError {
     pub kind: String,
     pub source: serde_json::Error,
@@ -181,7 +184,8 @@ impl Needs {
 
     #[must_use]
     pub fn keys<K: ToString>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
-        self.keys.extend(keys.into_iter().map(|key| key.to_string()));
+        self.keys
+            .extend(keys.into_iter().map(|key| key.to_string()));
         self
     }
 

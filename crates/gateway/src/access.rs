@@ -37,7 +37,10 @@ const REMEMBERED: Duration = Duration::from_secs(2);
 /// Callers remembered at once.
 const CALLERS: usize = 4_096;
 /// Services without an `access` option: health and reflection, open to every accepted certificate.
-const OPEN: &[&str] = &["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/"];
+const OPEN: &[&str] = &[
+    "/grpc.health.v1.Health/",
+    "/grpc.reflection.v1.ServerReflection/",
+];
 
 /// Finds out who calls. Clones share it.
 #[derive(Clone)]
@@ -52,7 +55,12 @@ struct Inner {
 
 impl Identity {
     pub fn new(store: Store, tls: Tls) -> Self {
-        Self(Arc::new(Inner { store, tls, known: Mutex::default(), forgotten: AtomicU64::new(0) }))
+        Self(Arc::new(Inner {
+            store,
+            tls,
+            known: Mutex::default(),
+            forgotten: AtomicU64::new(0),
+        }))
     }
 
     /// Forgets every caller, after a change to the directory.
@@ -63,7 +71,9 @@ impl Identity {
 
     async fn caller(&self, peer: &PeerCertificate) -> Result<Caller, Status> {
         if self.0.tls.is_revoked(peer) {
-            return Err(error::unauthenticated("The certificate is revoked or has expired. Ask your authority for a new one."));
+            return Err(error::unauthenticated(
+                "The certificate is revoked or has expired. Ask your authority for a new one.",
+            ));
         }
         let now = Instant::now();
         if let Some((at, caller)) = self.known().get(peer.fingerprint())
@@ -84,20 +94,39 @@ impl Identity {
     }
 
     async fn find(&self, peer: &PeerCertificate) -> Result<Caller, Status> {
-        let unknown = || error::unauthenticated("No organisation is registered with this certificate. Ask the operator to add it.");
+        let unknown = || {
+            error::unauthenticated(
+                "No organisation is registered with this certificate. Ask the operator to add it.",
+            )
+        };
         let fingerprint: Digest = peer.fingerprint().parse().map_err(|_| unknown())?;
         let needs = evidence_domain::Needs::default().key(&certificate_key(&fingerprint));
-        let world = self.0.store.world(needs).await.map_err(|e| error::store(&e))?;
-        let certificate = world.get::<Certificate>(certificate_key(&fingerprint)).ok_or_else(unknown)?;
-        let organisation: &Organisation = world.organisation(&certificate.organisation).ok_or_else(unknown)?;
+        let world = self
+            .0
+            .store
+            .world(needs)
+            .await
+            .map_err(|e| error::store(&e))?;
+        let certificate = world
+            .get::<Certificate>(certificate_key(&fingerprint))
+            .ok_or_else(unknown)?;
+        let organisation: &Organisation = world
+            .organisation(&certificate.organisation)
+            .ok_or_else(unknown)?;
         if !organisation.certificates.contains(&fingerprint) {
             return Err(unknown());
         }
         if organisation.suspended {
-            let refusal = Refusal::new(Reason::OrganisationSuspended, "Your organisation is suspended.");
+            let refusal = Refusal::new(
+                Reason::OrganisationSuspended,
+                "Your organisation is suspended.",
+            );
             return Err(error::refused(&refusal));
         }
-        Ok(Caller { org: organisation.id.clone(), roles: organisation.roles.clone() })
+        Ok(Caller {
+            org: organisation.id.clone(),
+            roles: organisation.roles.clone(),
+        })
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, Caller)>> {
@@ -121,7 +150,10 @@ impl<S> Layer<S> for AccessLayer {
     type Service = Access<S>;
 
     fn layer(&self, inner: S) -> Access<S> {
-        Access { inner, identity: self.identity.clone() }
+        Access {
+            inner,
+            identity: self.identity.clone(),
+        }
     }
 }
 
@@ -167,17 +199,29 @@ where
     }
 }
 
-async fn admit(identity: &Identity, path: &str, peer: Option<&PeerCertificate>) -> Result<Option<Caller>, Status> {
-    let peer = peer.ok_or_else(|| error::unauthenticated("The connection has no client certificate."))?;
+async fn admit(
+    identity: &Identity,
+    path: &str,
+    peer: Option<&PeerCertificate>,
+) -> Result<Option<Caller>, Status> {
+    let peer =
+        peer.ok_or_else(|| error::unauthenticated("The connection has no client certificate."))?;
     let Some(method) = Method::at(path) else {
         if OPEN.iter().any(|prefix| path.starts_with(prefix)) {
             return Ok(None);
         }
-        return Err(error::with(tonic::Code::Unimplemented, "no_such_rpc", "There is no such RPC. See docs/api/grpc.md."));
+        return Err(error::with(
+            tonic::Code::Unimplemented,
+            "no_such_rpc",
+            "There is no such RPC. See docs/api/grpc.md.",
+        ));
     };
     let caller = identity.caller(peer).await?;
     if method.callers().is_disjoint(&caller.roles) {
-        let refusal = Refusal::new(Reason::RoleNotAllowed, "Your organisation does not hold a role that may call this.");
+        let refusal = Refusal::new(
+            Reason::RoleNotAllowed,
+            "Your organisation does not hold a role that may call this.",
+        );
         return Err(error::refused(&refusal));
     }
     Ok(Some(caller))

@@ -36,8 +36,21 @@ pub struct Call {
 }
 
 impl App {
-    pub fn new(store: Store, journal: Journal, clock: Clock, limits: Limits, rng: Arc<Rng>) -> Self {
-        Self { store, clock, limits: Arc::new(limits), draining: CancellationToken::new(), journal, rng }
+    pub fn new(
+        store: Store,
+        journal: Journal,
+        clock: Clock,
+        limits: Limits,
+        rng: Arc<Rng>,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            limits: Arc::new(limits),
+            draining: CancellationToken::new(),
+            journal,
+            rng,
+        }
     }
 
     pub fn now(&self) -> Moment {
@@ -63,10 +76,22 @@ impl App {
         let body = request.into_inner();
         let key = request_id(&body);
         if key.len() > 128 {
-            return Err(error::refused(&evidence_domain::Refusal::field("request_id", "must be at most 128 bytes")));
+            return Err(error::refused(&evidence_domain::Refusal::field(
+                "request_id",
+                "must be at most 128 bytes",
+            )));
         }
-        let idempotency = (!key.is_empty()).then(|| Idempotency { key: key.to_owned(), fingerprint: fingerprint(&body) });
-        Ok((Call { caller, idempotency }, body))
+        let idempotency = (!key.is_empty()).then(|| Idempotency {
+            key: key.to_owned(),
+            fingerprint: fingerprint(&body),
+        });
+        Ok((
+            Call {
+                caller,
+                idempotency,
+            },
+            body,
+        ))
     }
 
     /// Who calls.
@@ -97,5 +122,9 @@ impl App {
 /// A digest of what was asked: the message's type and bytes. Maps are ordered, so the same message
 /// has the same bytes.
 fn fingerprint<B: Message>(body: &B) -> Digest {
-    sha256_parts(&[std::any::type_name::<B>().as_bytes(), &[0], &body.encode_to_vec()])
+    sha256_parts(&[
+        std::any::type_name::<B>().as_bytes(),
+        &[0],
+        &body.encode_to_vec(),
+    ])
 }

@@ -1,11 +1,6 @@
 //! First start and every start: keys, store, log.
 
-use std::{
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-    sync::Arc,
-};
+use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc};
 
 use evidence_domain::{
     Command, Role,
@@ -46,7 +41,9 @@ pub enum BootError {
     NotInitialised,
     #[error("the log has {0} entries already: `init` is for a new one")]
     AlreadyInitialised(u64),
-    #[error("the log's first entry names other keys than the configured ones. Configure the keys it was started with")]
+    #[error(
+        "the log's first entry names other keys than the configured ones. Configure the keys it was started with"
+    )]
     OtherLog,
 }
 
@@ -70,7 +67,12 @@ pub async fn open(config: &Config, rng: Arc<Rng>) -> Result<Store, BootError> {
 
 /// Makes keys that are not there, the database, and a log whose first entries
 /// are its policy, the shipped policies and the operator.
-pub async fn init(config: &Config, clock: &Clock, operator: &Operator, rng: Arc<Rng>) -> Result<(Store, OrgId), BootError> {
+pub async fn init(
+    config: &Config,
+    clock: &Clock,
+    operator: &Operator,
+    rng: Arc<Rng>,
+) -> Result<(Store, OrgId), BootError> {
     let keys = &config.keys;
     if !keys.key_encryption_key.exists() {
         KeyEncryptionKey::generate_file(&keys.key_encryption_key, rng.as_ref())
@@ -93,7 +95,12 @@ pub async fn init(config: &Config, clock: &Clock, operator: &Operator, rng: Arc<
     }
     let bits = random(rng.as_ref()).map_err(|error| key_error(&keys.statement_key, error))?;
     let organisation = OrgId::from_random(bits);
-    let mut commands: Vec<Command> = vec![StartLog { policy: log_policy(&store) }.into()];
+    let mut commands: Vec<Command> = vec![
+        StartLog {
+            policy: log_policy(&store),
+        }
+        .into(),
+    ];
     for (name, document) in policies(config)? {
         commands.push(SetPolicy { name, document }.into());
     }
@@ -106,7 +113,13 @@ pub async fn init(config: &Config, clock: &Clock, operator: &Operator, rng: Arc<
         }
         .into(),
     );
-    commands.push(AddCertificate { organisation: organisation.clone(), fingerprint: operator.certificate }.into());
+    commands.push(
+        AddCertificate {
+            organisation: organisation.clone(),
+            fingerprint: operator.certificate,
+        }
+        .into(),
+    );
     run(&store, clock, commands).await?;
     Ok((store, organisation))
 }
@@ -133,7 +146,10 @@ fn policies(config: &Config) -> Result<Vec<(String, String)>, BootError> {
     policy::DEFAULTS
         .iter()
         .map(|(name, shipped)| {
-            let document = config.policies.document(name)?.unwrap_or_else(|| (*shipped).to_owned());
+            let document = config
+                .policies
+                .document(name)?
+                .unwrap_or_else(|| (*shipped).to_owned());
             policy::check(name, &document)?;
             Ok(((*name).to_owned(), document))
         })
@@ -142,24 +158,37 @@ fn policies(config: &Config) -> Result<Vec<(String, String)>, BootError> {
 
 async fn store(config: &Config, create: bool, rng: Arc<Rng>) -> Result<Store, BootError> {
     let database = match &config.database {
-        DatabaseConfig::Sqlite { path } => DbConfig::Sqlite { path: path.clone(), create },
-        DatabaseConfig::Postgres { url_file, max_connections } => {
-            DbConfig::Postgres { url: read_secret(url_file)?, max_connections: *max_connections }
-        }
+        DatabaseConfig::Sqlite { path } => DbConfig::Sqlite {
+            path: path.clone(),
+            create,
+        },
+        DatabaseConfig::Postgres {
+            url_file,
+            max_connections,
+        } => DbConfig::Postgres {
+            url: read_secret(url_file)?,
+            max_connections: *max_connections,
+        },
     };
     let documents = match &config.documents {
         DocumentsConfig::Files { dir } => StoreDocuments::Files { dir: dir.clone() },
-        DocumentsConfig::S3 { bucket, region, endpoint, allow_http, access_key_id_file, secret_access_key_file, prefix } => {
-            StoreDocuments::S3 {
-                bucket: bucket.clone(),
-                region: region.clone(),
-                endpoint: endpoint.clone(),
-                allow_http: *allow_http,
-                access_key_id: read_secret(access_key_id_file)?.expose_secret().to_owned(),
-                secret: read_secret(secret_access_key_file)?,
-                prefix: prefix.clone().unwrap_or_default(),
-            }
-        }
+        DocumentsConfig::S3 {
+            bucket,
+            region,
+            endpoint,
+            allow_http,
+            access_key_id_file,
+            secret_access_key_file,
+            prefix,
+        } => StoreDocuments::S3 {
+            bucket: bucket.clone(),
+            region: region.clone(),
+            endpoint: endpoint.clone(),
+            allow_http: *allow_http,
+            access_key_id: read_secret(access_key_id_file)?.expose_secret().to_owned(),
+            secret: read_secret(secret_access_key_file)?,
+            prefix: prefix.clone().unwrap_or_default(),
+        },
     };
     let keys = &config.keys;
     let kek = KeyEncryptionKey::from_file(&keys.key_encryption_key)
@@ -171,7 +200,16 @@ async fn store(config: &Config, create: bool, rng: Arc<Rng>) -> Result<Store, Bo
         checkpoint: NoteSigner::new(&config.log.origin, checkpoint)
             .map_err(|error| key_error(&keys.checkpoint_key, error))?,
     };
-    Ok(Store::open(&StoreConfig { database, documents }, kek, log, rng).await?)
+    Ok(Store::open(
+        &StoreConfig {
+            database,
+            documents,
+        },
+        kek,
+        log,
+        rng,
+    )
+    .await?)
 }
 
 fn log_policy(store: &Store) -> LogPolicy {
@@ -187,12 +225,19 @@ fn log_policy(store: &Store) -> LogPolicy {
 /// Entry 0 must name the keys that are configured, or receipts would not verify.
 async fn check_log(store: &Store) -> Result<(), BootError> {
     let first = store.opened(0, 1).await?;
-    let statement = first.first().and_then(|entry| entry.statement.as_deref()).unwrap_or_default();
+    let statement = first
+        .first()
+        .and_then(|entry| entry.statement.as_deref())
+        .unwrap_or_default();
     let named = evidence_ledger::Statement::parse(statement)
         .ok()
         .and_then(|statement| evidence_ledger::Payload::decode(statement.payload()).ok())
         .and_then(|payload| evidence_domain::Event::from_payload(&payload).ok());
-    if named == Some(log_policy(store).into()) { Ok(()) } else { Err(BootError::OtherLog) }
+    if named == Some(log_policy(store).into()) {
+        Ok(())
+    } else {
+        Err(BootError::OtherLog)
+    }
 }
 
 fn read_key(path: &Path, alg: Alg, rng: &Rng) -> Result<SigningKey, BootError> {
@@ -213,11 +258,18 @@ pub fn write_new_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
 fn key_error(path: &Path, problem: impl std::fmt::Display) -> BootError {
-    BootError::Key { path: path.display().to_string(), problem: problem.to_string() }
+    BootError::Key {
+        path: path.display().to_string(),
+        problem: problem.to_string(),
+    }
 }

@@ -212,7 +212,10 @@ impl Config {
         if problems.is_empty() {
             Ok(config)
         } else {
-            Err(ConfigError::Invalid { path: Some(path.to_owned()), problems })
+            Err(ConfigError::Invalid {
+                path: Some(path.to_owned()),
+                problems,
+            })
         }
     }
 

@@ -23,7 +23,10 @@ pub fn refused(refusal: &Refusal) -> Status {
     };
     let mut details = ErrorDetails::with_error_info(refusal.reason.code(), DOMAIN, HashMap::new());
     if !refusal.fields.is_empty() {
-        let fields = refusal.fields.iter().map(|v| FieldViolation::new(&v.field, &v.description));
+        let fields = refusal
+            .fields
+            .iter()
+            .map(|v| FieldViolation::new(&v.field, &v.description));
         details.set_bad_request(fields.collect::<Vec<_>>());
     }
     Status::with_error_details(code, refusal.message(), details)
@@ -42,11 +45,19 @@ pub fn store(error: &StoreError) -> Status {
 }
 
 pub fn unavailable() -> Status {
-    with(Code::Unavailable, "store_unavailable", "The gateway cannot reach its store. Nothing was changed; try again.")
+    with(
+        Code::Unavailable,
+        "store_unavailable",
+        "The gateway cannot reach its store. Nothing was changed; try again.",
+    )
 }
 
 pub fn internal() -> Status {
-    with(Code::Internal, "internal", "A fault in the gateway. Nothing was changed; tell the operator the time of the call.")
+    with(
+        Code::Internal,
+        "internal",
+        "A fault in the gateway. Nothing was changed; tell the operator the time of the call.",
+    )
 }
 
 /// The caller could not be told who they are.
@@ -56,7 +67,11 @@ pub fn unauthenticated(detail: &str) -> Status {
 
 /// A status with a reason of the transport's own.
 pub fn with(code: Code, reason: &str, message: &str) -> Status {
-    Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new()))
+    Status::with_error_details(
+        code,
+        message,
+        ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new()),
+    )
 }
 
 impl From<SubmitError> for Status {
@@ -84,8 +99,14 @@ mod tests {
         let status = refused(&Refusal::field("grant_id", "is required"));
         assert_eq!(status.code(), Code::InvalidArgument);
         let details = status.get_error_details();
-        assert_eq!(details.error_info().map(|info| info.reason.as_str()), Some("invalid_field"));
-        assert_eq!(details.bad_request().map(|bad| bad.field_violations.len()), Some(1));
+        assert_eq!(
+            details.error_info().map(|info| info.reason.as_str()),
+            Some("invalid_field")
+        );
+        assert_eq!(
+            details.bad_request().map(|bad| bad.field_violations.len()),
+            Some(1)
+        );
     }
 
     #[test]

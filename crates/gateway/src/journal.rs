@@ -65,9 +65,16 @@ impl Journal {
     pub async fn submit(&self, submission: Submission) -> Result<Done, SubmitError> {
         let span = tracing::info_span!("journal.submit", command = submission.command.name());
         let (answer, outcome) = oneshot::channel();
-        let waiting = Waiting { submission, span: span.clone(), answer };
+        let waiting = Waiting {
+            submission,
+            span: span.clone(),
+            answer,
+        };
         async {
-            self.queue.send(waiting).await.map_err(|_| SubmitError::Unavailable)?;
+            self.queue
+                .send(waiting)
+                .await
+                .map_err(|_| SubmitError::Unavailable)?;
             outcome.await.map_err(|_| SubmitError::UnknownOutcome)?
         }
         .instrument(span)
@@ -94,8 +101,12 @@ async fn run(
                 continue;
             }
         }
-        metrics::histogram!("evidence_journal_batch").record(f64::from(u32::try_from(batch.len()).unwrap_or(0)));
-        if commit(&store, &clock, std::mem::take(&mut batch)).await.is_err() {
+        metrics::histogram!("evidence_journal_batch")
+            .record(f64::from(u32::try_from(batch.len()).unwrap_or(0)));
+        if commit(&store, &clock, std::mem::take(&mut batch))
+            .await
+            .is_err()
+        {
             // Whoever still waits is told that nothing was committed: their place in the queue ends.
             failed.cancel();
             queue.close();
@@ -116,7 +127,12 @@ async fn commit(store: &Store, clock: &Clock, batch: Vec<Waiting>) -> Result<(),
     let mut answers = Vec::with_capacity(size);
     // One commit answers many callers: each finds it as a span in their own trace.
     let mut spans = Vec::with_capacity(size);
-    for Waiting { submission, span, answer } in batch {
+    for Waiting {
+        submission,
+        span,
+        answer,
+    } in batch
+    {
         spans.push(tracing::info_span!(parent: &span, "store.commit", batch = size));
         submissions.push(submission);
         answers.push(answer);
@@ -135,7 +151,11 @@ async fn commit(store: &Store, clock: &Clock, batch: Vec<Waiting>) -> Result<(),
             let passing = error.is_passing();
             tracing::error!(%error, batch = size, "a batch was not committed; its callers may try again");
             for answer in answers {
-                let why = if passing { SubmitError::Unavailable } else { SubmitError::Internal };
+                let why = if passing {
+                    SubmitError::Unavailable
+                } else {
+                    SubmitError::Internal
+                };
                 let _ = answer.send(Err(why));
             }
             if passing {
@@ -156,9 +176,12 @@ async fn commit(store: &Store, clock: &Clock, batch: Vec<Waiting>) -> Result<(),
 fn count(outcome: &Result<Done, Refusal>) {
     match outcome {
         Ok(done) if done.replay => metrics::counter!("evidence_replays_total").increment(1),
-        Ok(done) => metrics::counter!("evidence_entries_total").increment(done.receipts.len() as u64),
+        Ok(done) => {
+            metrics::counter!("evidence_entries_total").increment(done.receipts.len() as u64)
+        }
         Err(refusal) => {
-            metrics::counter!("evidence_refusals_total", "reason" => refusal.reason.code()).increment(1);
+            metrics::counter!("evidence_refusals_total", "reason" => refusal.reason.code())
+                .increment(1);
         }
     }
 }

@@ -8,8 +8,7 @@ use evidence_gateway::{
     boot::{self, Operator},
     clock::Clock,
     config::Config,
-    sandbox,
-    serve,
+    sandbox, serve,
     telemetry::Telemetry,
 };
 use evidence_ledger::sha256;
@@ -55,7 +54,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("evidence-gateway: cannot start threads: {error}");
@@ -73,7 +75,12 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Init { config, operator_identifier, operator_name, operator_certificate } => {
+        Command::Init {
+            config,
+            operator_identifier,
+            operator_name,
+            operator_certificate,
+        } => {
             let config = Config::load(&config)?;
             let pem = std::fs::read(&operator_certificate)
                 .with_context(|| format!("cannot read {}", operator_certificate.display()))?;
@@ -84,8 +91,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
                 name: operator_name,
                 certificate: sha256(&certificate),
             };
-            let (store, organisation) = boot::init(&config, &Clock::system(), &operator, random()).await?;
-            println!("The log `{}` is started. The operator is {organisation}.", store.origin());
+            let (store, organisation) =
+                boot::init(&config, &Clock::system(), &operator, random()).await?;
+            println!(
+                "The log `{}` is started. The operator is {organisation}.",
+                store.origin()
+            );
             store.close().await;
             Ok(())
         }
@@ -109,7 +120,10 @@ async fn serve_config(config: &Config) -> anyhow::Result<()> {
     Ok(outcome?)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one random source of the process")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one random source of the process"
+)]
 fn random() -> Arc<Rng> {
     Arc::new(ring::rand::SystemRandom::new())
 }

@@ -8,7 +8,8 @@ use evidence_wire::{
     access::METHODS,
     v1::{
         bundle_service_server::BundleServiceServer, consent_service_server::ConsentServiceServer,
-        decision_service_server::DecisionServiceServer, directory_service_server::DirectoryServiceServer,
+        decision_service_server::DecisionServiceServer,
+        directory_service_server::DirectoryServiceServer,
         evidence_service_server::EvidenceServiceServer, ledger_service_server::LedgerServiceServer,
         record_service_server::RecordServiceServer, request_service_server::RequestServiceServer,
     },
@@ -51,10 +52,15 @@ pub enum ServeError {
     #[error(transparent)]
     Tls(#[from] crate::tls::TlsError),
     #[error("cannot listen on {address}: {source}. Choose a free address in `listen`")]
-    Listen { address: SocketAddr, source: std::io::Error },
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
     #[error("the server failed: {0}")]
     Server(#[from] tonic::transport::Error),
-    #[error("the outcome of a commit is unknown: start the gateway again, callers that retry get their one receipt")]
+    #[error(
+        "the outcome of a commit is unknown: start the gateway again, callers that retry get their one receipt"
+    )]
     Unknown,
     #[error("a task of the gateway broke off: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -84,39 +90,73 @@ impl Running {
 }
 
 /// Starts serving an opened store.
-pub async fn start(config: &Config, store: Store, clock: Clock, rng: Arc<Rng>) -> Result<Running, ServeError> {
+pub async fn start(
+    config: &Config,
+    store: Store,
+    clock: Clock,
+    rng: Arc<Rng>,
+) -> Result<Running, ServeError> {
     // Certificates live in system time even where the sandbox's clock is ahead.
     let tls = Tls::load(&config.tls, Clock::system())?;
     let listener = TcpListener::bind(config.listen.address)
         .await
-        .map_err(|source| ServeError::Listen { address: config.listen.address, source })?;
-    let address = listener
-        .local_addr()
-        .map_err(|source| ServeError::Listen { address: config.listen.address, source })?;
+        .map_err(|source| ServeError::Listen {
+            address: config.listen.address,
+            source,
+        })?;
+    let address = listener.local_addr().map_err(|source| ServeError::Listen {
+        address: config.listen.address,
+        source,
+    })?;
     let stop = CancellationToken::new();
     let failed = CancellationToken::new();
     let journal_stop = CancellationToken::new();
-    let (journal, journal_task) = Journal::start(store.clone(), clock.clone(), journal_stop.clone(), failed.clone());
+    let (journal, journal_task) = Journal::start(
+        store.clone(),
+        clock.clone(),
+        journal_stop.clone(),
+        failed.clone(),
+    );
     let app = App::new(store, journal, clock, config.limits.clone(), rng);
     let identity = Identity::new(app.store.clone(), tls.clone());
     let (health, routes) = routes(&app, &identity).await;
-    let known = METHODS.iter().map(|method| method.path.trim_start_matches('/')).chain(OPEN_METHODS).map(str::to_owned);
+    let known = METHODS
+        .iter()
+        .map(|method| method.path.trim_start_matches('/'))
+        .chain(OPEN_METHODS)
+        .map(str::to_owned);
     let server = server_builder(&config.limits)
         .layer(RpcLayer::new(known))
         .layer(AccessLayer::new(identity))
         .add_routes(routes);
     let connections = incoming(listener, tls.clone(), &config.limits);
     let draining = app.draining.clone();
-    let serving = server.serve_with_incoming_shutdown(connections, async move { draining.cancelled().await });
-    let keeper = Keeper { app: app.clone(), tls: tls.clone(), stop: stop.clone(), failed, journal_stop, health };
+    let serving =
+        server.serve_with_incoming_shutdown(connections, async move { draining.cancelled().await });
+    let keeper = Keeper {
+        app: app.clone(),
+        tls: tls.clone(),
+        stop: stop.clone(),
+        failed,
+        journal_stop,
+        health,
+    };
     let kept = tokio::spawn(async move { keeper.keep(serving, journal_task).await });
-    Ok(Running { address, app, tls, stop, server: kept })
+    Ok(Running {
+        address,
+        app,
+        tls,
+        stop,
+        server: kept,
+    })
 }
 
 /// Every service, with its message limits.
 async fn routes(app: &App, identity: &Identity) -> (HealthReporter, Routes) {
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    health
+        .set_service_status("", tonic_health::ServingStatus::Serving)
+        .await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -134,14 +174,41 @@ async fn routes(app: &App, identity: &Identity) -> (HealthReporter, Routes) {
     routes
         .add_service(health_service)
         .add_service(reflection)
-        .add_service(service!(ConsentServiceServer, rpc::consent::Consent { app: app() }))
-        .add_service(service!(RequestServiceServer, rpc::request::Requests { app: app() }))
-        .add_service(service!(EvidenceServiceServer, rpc::evidence::EvidenceRpc::new(app())))
-        .add_service(service!(BundleServiceServer, rpc::bundle::Bundles { app: app() }))
-        .add_service(service!(DecisionServiceServer, rpc::decision::Decisions { app: app() }))
-        .add_service(service!(RecordServiceServer, rpc::record::Records { app: app() }))
-        .add_service(service!(LedgerServiceServer, rpc::ledger::Ledger { app: app() }))
-        .add_service(service!(DirectoryServiceServer, rpc::directory::Directory { app: app(), identity: identity.clone() }));
+        .add_service(service!(
+            ConsentServiceServer,
+            rpc::consent::Consent { app: app() }
+        ))
+        .add_service(service!(
+            RequestServiceServer,
+            rpc::request::Requests { app: app() }
+        ))
+        .add_service(service!(
+            EvidenceServiceServer,
+            rpc::evidence::EvidenceRpc::new(app())
+        ))
+        .add_service(service!(
+            BundleServiceServer,
+            rpc::bundle::Bundles { app: app() }
+        ))
+        .add_service(service!(
+            DecisionServiceServer,
+            rpc::decision::Decisions { app: app() }
+        ))
+        .add_service(service!(
+            RecordServiceServer,
+            rpc::record::Records { app: app() }
+        ))
+        .add_service(service!(
+            LedgerServiceServer,
+            rpc::ledger::Ledger { app: app() }
+        ))
+        .add_service(service!(
+            DirectoryServiceServer,
+            rpc::directory::Directory {
+                app: app(),
+                identity: identity.clone()
+            }
+        ));
     (health, routes.routes())
 }
 
@@ -169,14 +236,18 @@ impl Keeper {
             () = self.stop.cancelled() => None,
             () = self.failed.cancelled() => None,
         };
-        self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        self.health
+            .set_service_status("", tonic_health::ServingStatus::NotServing)
+            .await;
         self.app.draining.cancel();
         let outcome = match ended {
             Some(ended) => ended,
-            None => tokio::time::timeout(DRAIN, &mut serving).await.unwrap_or_else(|_| {
-                serving.abort();
-                Ok(Ok(()))
-            }),
+            None => tokio::time::timeout(DRAIN, &mut serving)
+                .await
+                .unwrap_or_else(|_| {
+                    serving.abort();
+                    Ok(Ok(()))
+                }),
         };
         watching.abort();
         sweeping.abort();
@@ -205,7 +276,9 @@ async fn sweep_uploads(app: &App) {
         match app.store.sweep_uploads(app.now()).await {
             Ok(0) => {}
             Ok(swept) => tracing::info!(swept, "swept uploads that were not completed in time"),
-            Err(error) => tracing::warn!(%error, "could not sweep uploads; trying again in a minute"),
+            Err(error) => {
+                tracing::warn!(%error, "could not sweep uploads; trying again in a minute");
+            }
         }
     }
 }
@@ -218,7 +291,9 @@ async fn sweep_orphans(app: &App) {
         match app.store.sweep_orphans(age).await {
             Ok(0) => {}
             Ok(swept) => tracing::info!(swept, "swept documents that no entry names"),
-            Err(error) => tracing::warn!(%error, "could not sweep documents that no entry names; trying again in a day"),
+            Err(error) => {
+                tracing::warn!(%error, "could not sweep documents that no entry names; trying again in a day");
+            }
         }
     }
 }
@@ -232,7 +307,12 @@ fn ticks(every: Duration) -> tokio::time::Interval {
 /// Says so in the log, and serves until SIGTERM, SIGINT or a failure; SIGHUP reloads certificates and revocation lists.
 pub async fn until_signal(running: Running) -> Result<(), ServeError> {
     use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|source| ServeError::Listen { address: running.address, source });
+    let listen = |kind| {
+        signal(kind).map_err(|source| ServeError::Listen {
+            address: running.address,
+            source,
+        })
+    };
     let mut hangup = listen(SignalKind::hangup())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;

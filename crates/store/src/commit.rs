@@ -25,7 +25,7 @@ use crate::{
     state,
 };
 
-use batch::{Batch, Answer};
+use batch::{Answer, Batch};
 
 /// Why a batch came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +94,12 @@ impl Store {
         let first = frontier.size();
         let earlier = earlier(&mut tx, &submissions).await?;
         let mut world = World::default();
-        state::load(&mut Source::Write(&mut tx), &mut world, needs(&submissions, &earlier)).await?;
+        state::load(
+            &mut Source::Write(&mut tx),
+            &mut world,
+            needs(&submissions, &earlier),
+        )
+        .await?;
         let mut batch = Batch::new(self, world, frontier, earlier, now);
         for submission in submissions {
             batch.take(submission)?;
@@ -118,27 +123,47 @@ impl Store {
             Engine::Postgres => "SELECT frontier, at FROM head WHERE id = 1 FOR UPDATE",
         };
         let rows = tx.fetch(sql, &[]).await?;
-        let row = rows.first().ok_or_else(|| StoreError::Corrupt("there is no head row".to_owned()))?;
-        let frontier = Frontier::decode(row.blob(0)?).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let row = rows
+            .first()
+            .ok_or_else(|| StoreError::Corrupt("there is no head row".to_owned()))?;
+        let frontier = Frontier::decode(row.blob(0)?)
+            .map_err(|error| StoreError::Corrupt(error.to_string()))?;
         Ok((frontier, Moment::from_micros(row.int(1)?)))
     }
 
-    async fn answer(&self, batch: Batch<'_>, first: u64) -> Result<Vec<Result<Done, Refusal>>, CommitFailure> {
+    async fn answer(
+        &self,
+        batch: Batch<'_>,
+        first: u64,
+    ) -> Result<Vec<Result<Done, Refusal>>, CommitFailure> {
         let (answers, issued) = batch.into_answers();
         let mut done = Vec::with_capacity(answers.len());
         for answer in answers {
             done.push(match answer {
                 Answer::Refused(refusal) => Err(refusal),
-                Answer::Logged { resource, entries, replay } => {
+                Answer::Logged {
+                    resource,
+                    entries,
+                    replay,
+                } => {
                     let (from, to) = (entries.start - first, entries.end - first);
-                    let range = usize::try_from(from).unwrap_or(usize::MAX)..usize::try_from(to).unwrap_or(0);
+                    let range = usize::try_from(from).unwrap_or(usize::MAX)
+                        ..usize::try_from(to).unwrap_or(0);
                     let receipts = issued.get(range).unwrap_or_default().to_vec();
-                    Ok(Done { resource, receipts, replay })
+                    Ok(Done {
+                        resource,
+                        receipts,
+                        replay,
+                    })
                 }
                 Answer::Earlier(earlier) => {
                     // Read outside the transaction: what was logged does not change.
                     let receipts = self.issued(earlier.first, earlier.entries).await?;
-                    Ok(Done { resource: earlier.resource, receipts, replay: true })
+                    Ok(Done {
+                        resource: earlier.resource,
+                        receipts,
+                        replay: true,
+                    })
                 }
             });
         }
@@ -150,9 +175,17 @@ impl Store {
         let key = statement_key(statement);
         let sql = "SELECT first_idx, entries, resource FROM idempotency WHERE id = ?";
         let rows = self.db().fetch(sql, &[key.into()]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let receipts = self.issued(unsigned(row.int(0)?), unsigned(row.int(1)?)).await?;
-        Ok(Some(Done { resource: row.text(2)?.to_owned(), receipts, replay: true }))
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let receipts = self
+            .issued(unsigned(row.int(0)?), unsigned(row.int(1)?))
+            .await?;
+        Ok(Some(Done {
+            resource: row.text(2)?.to_owned(),
+            receipts,
+            replay: true,
+        }))
     }
 }
 
@@ -163,16 +196,28 @@ fn statement_key(statement: &Digest) -> String {
 
 /// The keys under which a submission must be found again: the caller's own, and its statement's.
 fn keys_of(submission: &Submission) -> Vec<(String, Digest)> {
-    let own = submission
-        .idempotency
-        .as_ref()
-        .map(|own| (format!("{}/{}", submission.caller.org, own.key), own.fingerprint));
-    let statement = submission.command.statement().map(|digest| (statement_key(&digest), digest));
+    let own = submission.idempotency.as_ref().map(|own| {
+        (
+            format!("{}/{}", submission.caller.org, own.key),
+            own.fingerprint,
+        )
+    });
+    let statement = submission
+        .command
+        .statement()
+        .map(|digest| (statement_key(&digest), digest));
     own.into_iter().chain(statement).collect()
 }
 
-async fn earlier(tx: &mut Tx, submissions: &[Submission]) -> Result<HashMap<String, Earlier>, StoreError> {
-    let keys: BTreeSet<String> = submissions.iter().flat_map(keys_of).map(|(key, _)| key).collect();
+async fn earlier(
+    tx: &mut Tx,
+    submissions: &[Submission],
+) -> Result<HashMap<String, Earlier>, StoreError> {
+    let keys: BTreeSet<String> = submissions
+        .iter()
+        .flat_map(keys_of)
+        .map(|(key, _)| key)
+        .collect();
     let keys: Vec<String> = keys.into_iter().collect();
     let mut found = HashMap::new();
     for chunk in keys.chunks(500) {
@@ -198,7 +243,10 @@ async fn earlier(tx: &mut Tx, submissions: &[Submission]) -> Result<HashMap<Stri
 fn needs(submissions: &[Submission], earlier: &HashMap<String, Earlier>) -> Needs {
     let mut needs = Needs::default();
     for submission in submissions {
-        if keys_of(submission).iter().any(|(key, _)| earlier.contains_key(key)) {
+        if keys_of(submission)
+            .iter()
+            .any(|(key, _)| earlier.contains_key(key))
+        {
             continue;
         }
         needs.extend(submission.command.needs().key(&submission.caller.org));

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use evidence_domain::{
     Aside, Event, Moment, Permit,
     ids::{CaseId, DocumentId, ItemId, OrgId},
 };
 use evidence_ledger::{Digest, Payload, Statement, from_canonical};
-use bytes::Bytes;
 use futures::{Stream, StreamExt as _, future::Either, stream};
 
 use crate::{
@@ -19,7 +19,8 @@ use crate::{
     log::{digest, signed, unsigned},
 };
 
-const COLUMNS: &str = "idx, digest, at, event, claimant_id, case_id, item_id, key_id, statement, aside";
+const COLUMNS: &str =
+    "idx, digest, at, event, claimant_id, case_id, item_id, key_id, statement, aside";
 
 /// A stored entry, its statement still sealed.
 #[derive(Debug, Clone)]
@@ -60,23 +61,38 @@ impl Store {
     pub async fn asides(&self, indexes: &[u64]) -> Result<BTreeMap<u64, Aside>, StoreError> {
         let mut opened = BTreeMap::new();
         for chunk in indexes.chunks(500) {
-            let sql = format!("SELECT {COLUMNS} FROM entry WHERE idx IN {}", in_list(chunk.len()));
+            let sql = format!(
+                "SELECT {COLUMNS} FROM entry WHERE idx IN {}",
+                in_list(chunk.len())
+            );
             let args: Vec<Value> = chunk.iter().map(|index| signed(*index).into()).collect();
             for row in self.db().fetch(sql, &args).await? {
                 let entry = entry(&row)?;
-                opened.insert(entry.index, self.open_aside(&mut Source::Pool(self), &entry).await?);
+                opened.insert(
+                    entry.index,
+                    self.open_aside(&mut Source::Pool(self), &entry).await?,
+                );
             }
         }
         Ok(opened)
     }
 
     pub async fn aside(&self, index: u64) -> Result<Aside, StoreError> {
-        Ok(self.asides(&[index]).await?.remove(&index).unwrap_or_default())
+        Ok(self
+            .asides(&[index])
+            .await?
+            .remove(&index)
+            .unwrap_or_default())
     }
 
     /// What an organisation is told of, after entry `after`, in the log's order. Empty: there is
     /// nothing further now.
-    pub async fn feed(&self, org: &OrgId, after: Option<u64>, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
+    pub async fn feed(
+        &self,
+        org: &OrgId,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<FeedEntry>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM entry WHERE idx IN \
              (SELECT idx FROM feed WHERE org_id = ? AND idx > ? ORDER BY idx LIMIT ?) ORDER BY idx"
@@ -85,13 +101,20 @@ impl Store {
         let mut told = Vec::new();
         // A page may hold nothing but what was erased since: that is not the end.
         while told.is_empty() {
-            let args = [org.to_string().into(), after.into(), signed(limit as u64).into()];
+            let args = [
+                org.to_string().into(),
+                after.into(),
+                signed(limit as u64).into(),
+            ];
             let rows = self.db().fetch(sql.clone(), &args).await?;
             let Some(last) = rows.last() else { break };
             after = last.int(0)?;
             for row in rows {
                 let entry = entry(&row)?;
-                let Some(bytes) = self.open_statement(&mut Source::Pool(self), &entry).await? else { continue };
+                let Some(bytes) = self.open_statement(&mut Source::Pool(self), &entry).await?
+                else {
+                    continue;
+                };
                 told.push(FeedEntry {
                     index: entry.index,
                     entry: entry.digest,
@@ -130,19 +153,27 @@ impl Store {
         let sql = "SELECT document_id, size, inline FROM document WHERE item_id = ?";
         let item = permit.item().to_string();
         let rows = self.db().fetch(sql, &[item.clone().into()]).await?;
-        let row = rows.first().ok_or_else(|| StoreError::Corrupt(format!("`{item}` has no document")))?;
+        let row = rows
+            .first()
+            .ok_or_else(|| StoreError::Corrupt(format!("`{item}` has no document")))?;
         let (document, size) = (row.text(0)?.to_owned(), unsigned(row.int(1)?));
         let key = self.sealing_key(&mut Source::Pool(self), &item).await?;
         if size != permit.size() {
-            return Err(StoreError::Corrupt(format!("`{item}` has a document of another size")));
+            return Err(StoreError::Corrupt(format!(
+                "`{item}` has a document of another size"
+            )));
         }
         if let Some(sealed) = row.opt_blob(2)? {
             let plain = Bytes::from(open_inline(&document, &key, sealed)?);
-            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(plain.len());
+            let from = usize::try_from(offset)
+                .unwrap_or(usize::MAX)
+                .min(plain.len());
             return Ok(Either::Left(stream::iter([Ok(plain.slice(from..))])));
         }
         let parts = self.documents().read(&document, key, size, offset)?;
-        Ok(Either::Right(parts.map(|part| part.map_err(StoreError::from))))
+        Ok(Either::Right(
+            parts.map(|part| part.map_err(StoreError::from)),
+        ))
     }
 
     /// Every (item, document) there is, for the sweep of orphans and the invariant checker.
@@ -151,7 +182,10 @@ impl Store {
         let rows = self.db().fetch(sql, &[]).await?;
         rows.iter()
             .map(|row| {
-                let id = row.text(1)?.parse().map_err(|error| StoreError::Corrupt(format!("{error}")))?;
+                let id = row
+                    .text(1)?
+                    .parse()
+                    .map_err(|error| StoreError::Corrupt(format!("{error}")))?;
                 Ok((row.text(0)?.to_owned(), id))
             })
             .collect()
@@ -159,7 +193,10 @@ impl Store {
 
     pub(crate) async fn entries(&self, first: u64, count: usize) -> Result<Vec<Entry>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM entry WHERE idx >= ? ORDER BY idx LIMIT ?");
-        let rows = self.db().fetch(sql, &[signed(first).into(), signed(count as u64).into()]).await?;
+        let rows = self
+            .db()
+            .fetch(sql, &[signed(first).into(), signed(count as u64).into()])
+            .await?;
         rows.iter().map(entry).collect()
     }
 
@@ -169,19 +206,39 @@ impl Store {
         source: &mut Source<'_>,
         entry: &Entry,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(id) = &entry.key_id else { return Ok(Some(entry.statement.clone())) };
+        let Some(id) = &entry.key_id else {
+            return Ok(Some(entry.statement.clone()));
+        };
         match self.sealing_key(source, id).await {
-            Ok(key) => Ok(Some(key.open(&statement_context(&entry.digest), 0, true, &entry.statement)?)),
+            Ok(key) => Ok(Some(key.open(
+                &statement_context(&entry.digest),
+                0,
+                true,
+                &entry.statement,
+            )?)),
             Err(StoreError::NoKey(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    async fn open_aside(&self, source: &mut Source<'_>, entry: &Entry) -> Result<Aside, StoreError> {
-        let Some(sealed) = &entry.aside else { return Ok(Aside::new()) };
-        let Some(id) = &entry.key_id else { return Ok(from_canonical(sealed)?) };
+    async fn open_aside(
+        &self,
+        source: &mut Source<'_>,
+        entry: &Entry,
+    ) -> Result<Aside, StoreError> {
+        let Some(sealed) = &entry.aside else {
+            return Ok(Aside::new());
+        };
+        let Some(id) = &entry.key_id else {
+            return Ok(from_canonical(sealed)?);
+        };
         match self.sealing_key(source, id).await {
-            Ok(key) => Ok(from_canonical(&key.open(&aside_context(&entry.digest), 0, true, sealed)?)?),
+            Ok(key) => Ok(from_canonical(&key.open(
+                &aside_context(&entry.digest),
+                0,
+                true,
+                sealed,
+            )?)?),
             Err(StoreError::NoKey(_)) => Ok(Aside::new()),
             Err(error) => Err(error),
         }

@@ -25,7 +25,10 @@ pub(crate) struct KeyRing {
 
 impl KeyRing {
     pub fn new(kek: KeyEncryptionKey) -> Self {
-        Self { kek, cache: Mutex::new(HashMap::new()) }
+        Self {
+            kek,
+            cache: Mutex::new(HashMap::new()),
+        }
     }
 
     pub fn cached(&self, id: &str) -> Option<Arc<DataKey>> {
@@ -34,12 +37,19 @@ impl KeyRing {
 
     /// Unwraps a key: a claimant's with the key-encryption key, an item's with its claimant's,
     /// which must be in the ring.
-    pub fn unwrap(&self, id: &str, parent: &str, wrapped: &[u8]) -> Result<Arc<DataKey>, StoreError> {
+    pub fn unwrap(
+        &self,
+        id: &str,
+        parent: &str,
+        wrapped: &[u8],
+    ) -> Result<Arc<DataKey>, StoreError> {
         let context = context(id);
         let key = if parent.is_empty() {
             self.kek.unwrap(wrapped, &context)?
         } else {
-            let parent = self.cached(parent).ok_or_else(|| StoreError::NoKey(parent.to_owned()))?;
+            let parent = self
+                .cached(parent)
+                .ok_or_else(|| StoreError::NoKey(parent.to_owned()))?;
             parent.unwrap(wrapped, &context)?
         };
         let key = Arc::new(key);
@@ -78,7 +88,11 @@ pub(crate) enum Source<'a> {
 }
 
 impl Source<'_> {
-    pub async fn fetch(&mut self, sql: impl Into<Sql>, args: &[Value]) -> Result<Vec<crate::db::Row>, StoreError> {
+    pub async fn fetch(
+        &mut self,
+        sql: impl Into<Sql>,
+        args: &[Value],
+    ) -> Result<Vec<crate::db::Row>, StoreError> {
         Ok(match self {
             Source::Pool(store) => store.db().fetch(sql, args).await?,
             Source::Read(tx) => tx.fetch(sql, args).await?,
@@ -91,7 +105,11 @@ impl Store {
     /// A new key for a claimant, and its wrapped form to attach to their registration.
     pub fn new_claimant_key(&self, claimant: &ClaimantId) -> Result<Vec<u8>, StoreError> {
         let key = DataKey::generate(self.rng())?;
-        Ok(self.0.keys.kek.wrap(&key, &context(claimant.as_str()), self.rng())?)
+        Ok(self
+            .0
+            .keys
+            .kek
+            .wrap(&key, &context(claimant.as_str()), self.rng())?)
     }
 
     /// A new key for an item's document, and its wrapped form to attach to the push.
@@ -118,12 +136,19 @@ impl Store {
     }
 
     pub async fn claimant_key(&self, claimant: &ClaimantId) -> Result<Arc<DataKey>, StoreError> {
-        self.sealing_key(&mut Source::Pool(self), claimant.as_str()).await
+        self.sealing_key(&mut Source::Pool(self), claimant.as_str())
+            .await
     }
 
-    pub(crate) async fn sealing_key(&self, source: &mut Source<'_>, id: &str) -> Result<Arc<DataKey>, StoreError> {
+    pub(crate) async fn sealing_key(
+        &self,
+        source: &mut Source<'_>,
+        id: &str,
+    ) -> Result<Arc<DataKey>, StoreError> {
         let keys = self.sealing_keys(source, &[id.to_owned()].into()).await?;
-        keys.get(id).cloned().ok_or_else(|| StoreError::NoKey(id.to_owned()))
+        keys.get(id)
+            .cloned()
+            .ok_or_else(|| StoreError::NoKey(id.to_owned()))
     }
 
     /// The keys of these ids, unwrapped; destroyed and unknown ones are left out.
@@ -133,15 +158,23 @@ impl Store {
         ids: &BTreeSet<String>,
     ) -> Result<HashMap<String, Arc<DataKey>>, StoreError> {
         let ring = &self.0.keys;
-        let mut found: HashMap<_, _> =
-            ids.iter().filter_map(|id| ring.cached(id).map(|key| (id.clone(), key))).collect();
+        let mut found: HashMap<_, _> = ids
+            .iter()
+            .filter_map(|id| ring.cached(id).map(|key| (id.clone(), key)))
+            .collect();
         let missing: Vec<&String> = ids.iter().filter(|id| !found.contains_key(*id)).collect();
         let mut rows = self.wrapped(source, &missing).await?;
         // An item's key is wrapped by its claimant's: those first.
-        let parents: Vec<&String> =
-            rows.iter().map(|row| &row.1).filter(|id| !id.is_empty() && ring.cached(id).is_none()).collect();
+        let parents: Vec<&String> = rows
+            .iter()
+            .map(|row| &row.1)
+            .filter(|id| !id.is_empty() && ring.cached(id).is_none())
+            .collect();
         let parents: BTreeSet<&String> = parents.into_iter().collect();
-        for (id, parent, wrapped) in self.wrapped(source, &parents.into_iter().collect::<Vec<_>>()).await? {
+        for (id, parent, wrapped) in self
+            .wrapped(source, &parents.into_iter().collect::<Vec<_>>())
+            .await?
+        {
             ring.unwrap(&id, &parent, &wrapped)?;
         }
         rows.sort_by_key(|row| !row.1.is_empty());
@@ -152,7 +185,12 @@ impl Store {
     }
 
     /// Puts the keys that come with a batch into the ring, so that its statements can be sealed.
-    pub(crate) fn admit_key(&self, id: &str, parent: &str, wrapped: &[u8]) -> Result<Arc<DataKey>, StoreError> {
+    pub(crate) fn admit_key(
+        &self,
+        id: &str,
+        parent: &str,
+        wrapped: &[u8],
+    ) -> Result<Arc<DataKey>, StoreError> {
         self.0.keys.unwrap(id, parent, wrapped)
     }
 
@@ -170,7 +208,11 @@ impl Store {
             );
             let args: Vec<Value> = chunk.iter().map(|id| Value::Text((*id).clone())).collect();
             for row in source.fetch(sql, &args).await? {
-                found.push((row.text(0)?.to_owned(), row.text(1)?.to_owned(), row.blob(2)?.to_vec()));
+                found.push((
+                    row.text(0)?.to_owned(),
+                    row.text(1)?.to_owned(),
+                    row.blob(2)?.to_vec(),
+                ));
             }
         }
         Ok(found)

@@ -140,7 +140,15 @@ impl Store {
         let documents = Documents::open(&config.documents)?;
         let blind = kek.blind_index_key();
         let (committed, _) = watch::channel(0);
-        let store = Self(Arc::new(Inner { db, documents, keys: KeyRing::new(kek), blind, log, rng, committed }));
+        let store = Self(Arc::new(Inner {
+            db,
+            documents,
+            keys: KeyRing::new(kek),
+            blind,
+            log,
+            rng,
+            committed,
+        }));
         let size = store.size().await?;
         store.0.committed.send_replace(size);
         Ok(store)
@@ -164,7 +172,10 @@ impl Store {
     pub fn gateway(&self) -> Caller {
         let mut bits = [0; 16];
         bits.copy_from_slice(&sha256(self.origin().as_bytes()).as_bytes()[..16]);
-        Caller { org: OrgId::from_random(bits), roles: [evidence_domain::Role::Operator].into() }
+        Caller {
+            org: OrgId::from_random(bits),
+            roles: [evidence_domain::Role::Operator].into(),
+        }
     }
 
     /// The log's size, after each commit made by this process.
@@ -199,6 +210,10 @@ impl Store {
     }
 
     fn claims(&self, sub: String, at: evidence_domain::Moment) -> Claims {
-        Claims { iss: self.log_urn(), sub, iat: at.seconds() }
+        Claims {
+            iss: self.log_urn(),
+            sub,
+            iat: at.seconds(),
+        }
     }
 }

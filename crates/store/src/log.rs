@@ -32,24 +32,41 @@ pub struct StoredCheckpoint {
 impl Store {
     /// How many entries there are.
     pub async fn size(&self) -> Result<u64, StoreError> {
-        let rows = self.db().fetch("SELECT size FROM head WHERE id = 1", &[]).await?;
+        let rows = self
+            .db()
+            .fetch("SELECT size FROM head WHERE id = 1", &[])
+            .await?;
         rows.first().map_or(Ok(0), |row| Ok(unsigned(row.int(0)?)))
     }
 
     /// The newest checkpoint, or that of exactly this size.
-    pub async fn checkpoint(&self, size: Option<u64>) -> Result<Option<StoredCheckpoint>, StoreError> {
+    pub async fn checkpoint(
+        &self,
+        size: Option<u64>,
+    ) -> Result<Option<StoredCheckpoint>, StoreError> {
         let (filter, args) = match size {
             Some(size) => ("WHERE size = ?", vec![signed(size).into()]),
             None => ("ORDER BY size DESC LIMIT 1", Vec::new()),
         };
-        let sql = format!("SELECT size, root, at, note, protected, signature FROM checkpoint {filter}");
-        self.db().fetch(sql, &args).await?.first().map(checkpoint).transpose()
+        let sql =
+            format!("SELECT size, root, at, note, protected, signature FROM checkpoint {filter}");
+        self.db()
+            .fetch(sql, &args)
+            .await?
+            .first()
+            .map(checkpoint)
+            .transpose()
     }
 
     /// Every checkpoint, oldest first.
     pub async fn checkpoints(&self) -> Result<Vec<StoredCheckpoint>, StoreError> {
         let sql = "SELECT size, root, at, note, protected, signature FROM checkpoint ORDER BY size";
-        self.db().fetch(sql, &[]).await?.iter().map(checkpoint).collect()
+        self.db()
+            .fetch(sql, &[])
+            .await?
+            .iter()
+            .map(checkpoint)
+            .collect()
     }
 
     /// The receipt of an entry, with its statement if that can still be opened. Always the same
@@ -63,7 +80,10 @@ impl Store {
         let mut issued = Vec::with_capacity(entries.len());
         let sql = "SELECT idx FROM entry WHERE digest = ?";
         for entry in entries {
-            let rows = self.db().fetch(sql, &[Value::Blob(entry.as_bytes().to_vec())]).await?;
+            let rows = self
+                .db()
+                .fetch(sql, &[Value::Blob(entry.as_bytes().to_vec())])
+                .await?;
             if let Some(row) = rows.first() {
                 let at = unsigned(row.int(0)?);
                 issued.extend(self.issued(at, 1).await?);
@@ -77,10 +97,15 @@ impl Store {
         let sql = "SELECT size, root, at, note, protected, signature FROM checkpoint \
                    WHERE size > ? ORDER BY size LIMIT 1";
         let found = self.db().fetch(sql, &[signed(first).into()]).await?;
-        let Some(row) = found.first() else { return Ok(Vec::new()) };
+        let Some(row) = found.first() else {
+            return Ok(Vec::new());
+        };
         let checkpoint = checkpoint(row)?;
         let indexes: Vec<u64> = (first..first.saturating_add(count).min(checkpoint.size)).collect();
-        let wanted: Vec<_> = indexes.iter().flat_map(|index| inclusion_nodes(*index, checkpoint.size)).collect();
+        let wanted: Vec<_> = indexes
+            .iter()
+            .flat_map(|index| inclusion_nodes(*index, checkpoint.size))
+            .collect();
         let nodes = self.nodes(&wanted).await?;
         let mut issued = Vec::with_capacity(indexes.len());
         for entry in self.entries(first, indexes.len()).await? {
@@ -90,7 +115,10 @@ impl Store {
                 index: entry.index,
                 tree_size: checkpoint.size,
                 receipt: encode_receipt(&checkpoint.seal, checkpoint.size, entry.index, &path),
-                statement: self.open_statement(&mut Source::Pool(self), &entry).await?.unwrap_or_default(),
+                statement: self
+                    .open_statement(&mut Source::Pool(self), &entry)
+                    .await?
+                    .unwrap_or_default(),
                 at: entry.at,
             });
         }
@@ -122,16 +150,23 @@ impl Store {
             let hashes = if level < TILE_LEVELS {
                 let sql = "SELECT digest FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx";
                 let rows = self.db().fetch(sql, &range).await?;
-                rows.iter().map(|row| Ok(leaf_hash(&digest(row, 0)?))).collect::<Result<Vec<_>, StoreError>>()?
+                rows.iter()
+                    .map(|row| Ok(leaf_hash(&digest(row, 0)?)))
+                    .collect::<Result<Vec<_>, StoreError>>()?
             } else {
-                let sql = "SELECT hash FROM node WHERE level = ? AND idx >= ? AND idx < ? ORDER BY idx";
+                let sql =
+                    "SELECT hash FROM node WHERE level = ? AND idx >= ? AND idx < ? ORDER BY idx";
                 let [from, to] = range;
                 let args = [i64::from(level - below).into(), from, to];
                 let rows = self.db().fetch(sql, &args).await?;
-                rows.iter().map(|row| digest(row, 0)).collect::<Result<Vec<_>, _>>()?
+                rows.iter()
+                    .map(|row| digest(row, 0))
+                    .collect::<Result<Vec<_>, _>>()?
             };
             if hashes.len() != 1 << below {
-                return Err(StoreError::Corrupt(format!("the tree lacks nodes under ({level}, {index})")));
+                return Err(StoreError::Corrupt(format!(
+                    "the tree lacks nodes under ({level}, {index})"
+                )));
             }
             loaded.0.insert((level, index), perfect(hashes));
         }
@@ -142,7 +177,10 @@ impl Store {
 /// The root over a power of two of hashes.
 fn perfect(mut hashes: Vec<Digest>) -> Digest {
     while hashes.len() > 1 {
-        hashes = hashes.chunks(2).map(|pair| node_hash(&pair[0], &pair[1])).collect();
+        hashes = hashes
+            .chunks(2)
+            .map(|pair| node_hash(&pair[0], &pair[1]))
+            .collect();
     }
     hashes[0]
 }
@@ -153,7 +191,10 @@ impl Nodes for Loaded {
     type Error = String;
 
     fn node(&self, level: u8, index: u64) -> Result<Digest, String> {
-        self.0.get(&(level, index)).copied().ok_or_else(|| format!("node ({level}, {index}) was not loaded"))
+        self.0
+            .get(&(level, index))
+            .copied()
+            .ok_or_else(|| format!("node ({level}, {index}) was not loaded"))
     }
 }
 
@@ -167,12 +208,16 @@ fn checkpoint(row: &Row) -> Result<StoredCheckpoint, StoreError> {
         root: digest(row, 1)?,
         at: Moment::from_micros(row.int(2)?),
         note: row.text(3)?.to_owned(),
-        seal: BatchSeal { protected: row.blob(4)?.to_vec(), signature: row.blob(5)?.to_vec() },
+        seal: BatchSeal {
+            protected: row.blob(4)?.to_vec(),
+            signature: row.blob(5)?.to_vec(),
+        },
     })
 }
 
 pub(crate) fn digest(row: &Row, column: usize) -> Result<Digest, StoreError> {
-    Digest::try_from(row.blob(column)?).map_err(|_| StoreError::Corrupt("a digest is not 32 bytes".to_owned()))
+    Digest::try_from(row.blob(column)?)
+        .map_err(|_| StoreError::Corrupt("a digest is not 32 bytes".to_owned()))
 }
 
 /// Sizes and indexes are stored as BIGINT; none reaches 2^63.

@@ -11,23 +11,33 @@ macro_rules! tables {
 CREATE TABLE head (
     id BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
     size BIGINT NOT NULL,
-    frontier ", $bytes, " NOT NULL,
+    frontier ",
+            $bytes,
+            " NOT NULL,
     at BIGINT NOT NULL
 );
-INSERT INTO head (id, size, frontier, at) VALUES (1, 0, ", $empty, ", 0);
+INSERT INTO head (id, size, frontier, at) VALUES (1, 0, ",
+            $empty,
+            ", 0);
 
 -- The log. `statement` and `aside` are sealed under `key_id`, or plain where it is null.
 CREATE TABLE entry (
     idx BIGINT NOT NULL PRIMARY KEY,
-    digest ", $bytes, " NOT NULL UNIQUE,
+    digest ",
+            $bytes,
+            " NOT NULL UNIQUE,
     at BIGINT NOT NULL,
     event TEXT NOT NULL,
     claimant_id TEXT,
     case_id TEXT,
     item_id TEXT,
     key_id TEXT,
-    statement ", $bytes, " NOT NULL,
-    aside ", $bytes, "
+    statement ",
+            $bytes,
+            " NOT NULL,
+    aside ",
+            $bytes,
+            "
 );
 CREATE INDEX entry_claimant ON entry (claimant_id, idx);
 
@@ -35,24 +45,34 @@ CREATE INDEX entry_claimant ON entry (claimant_id, idx);
 CREATE TABLE node (
     level BIGINT NOT NULL,
     idx BIGINT NOT NULL,
-    hash ", $bytes, " NOT NULL,
+    hash ",
+            $bytes,
+            " NOT NULL,
     PRIMARY KEY (level, idx)
 );
 
 -- One for each batch: the signed tree head, and what its receipts share.
 CREATE TABLE checkpoint (
     size BIGINT NOT NULL PRIMARY KEY,
-    root ", $bytes, " NOT NULL,
+    root ",
+            $bytes,
+            " NOT NULL,
     at BIGINT NOT NULL,
     note TEXT NOT NULL,
-    protected ", $bytes, " NOT NULL,
-    signature ", $bytes, " NOT NULL
+    protected ",
+            $bytes,
+            " NOT NULL,
+    signature ",
+            $bytes,
+            " NOT NULL
 );
 
 -- `<organisation>/<request_id>` or `statement/<content digest>`: one entry for each, for ever.
 CREATE TABLE idempotency (
     id TEXT NOT NULL PRIMARY KEY,
-    fingerprint ", $bytes, " NOT NULL,
+    fingerprint ",
+            $bytes,
+            " NOT NULL,
     first_idx BIGINT NOT NULL,
     entries BIGINT NOT NULL,
     resource TEXT NOT NULL
@@ -93,7 +113,9 @@ CREATE TABLE feed (
 CREATE TABLE sealing_key (
     id TEXT NOT NULL PRIMARY KEY,
     parent TEXT NOT NULL,
-    wrapped ", $bytes, "
+    wrapped ",
+            $bytes,
+            "
 );
 
 -- Where an item's bytes are: sealed in `inline`, or in parts under `document_id`.
@@ -101,7 +123,9 @@ CREATE TABLE document (
     item_id TEXT NOT NULL PRIMARY KEY,
     document_id TEXT NOT NULL UNIQUE,
     size BIGINT NOT NULL,
-    inline ", $bytes, "
+    inline ",
+            $bytes,
+            "
 );
 
 -- Uploads under way. Not state: nothing counts as received until its entry is.
@@ -112,8 +136,12 @@ CREATE TABLE upload (
     document_id TEXT NOT NULL,
     claimant_id TEXT NOT NULL,
     size BIGINT NOT NULL,
-    push ", $bytes, " NOT NULL,
-    wrapped_key ", $bytes, " NOT NULL,
+    push ",
+            $bytes,
+            " NOT NULL,
+    wrapped_key ",
+            $bytes,
+            " NOT NULL,
     expires_at BIGINT NOT NULL,
     completed BIGINT NOT NULL,
     UNIQUE (org_id, entry)
@@ -153,6 +181,12 @@ macro_rules! append_only_postgres {
 pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "journal",
-    sqlite: concat!(tables!("BLOB", "x'0000000000000000'"), append_only_sqlite!("entry", "node", "checkpoint", "idempotency", "feed")),
-    postgres: concat!(tables!("BYTEA", "'\\x0000000000000000'"), append_only_postgres!("entry", "node", "checkpoint", "idempotency", "feed")),
+    sqlite: concat!(
+        tables!("BLOB", "x'0000000000000000'"),
+        append_only_sqlite!("entry", "node", "checkpoint", "idempotency", "feed")
+    ),
+    postgres: concat!(
+        tables!("BYTEA", "'\\x0000000000000000'"),
+        append_only_postgres!("entry", "node", "checkpoint", "idempotency", "feed")
+    ),
 }];

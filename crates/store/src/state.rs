@@ -53,19 +53,30 @@ impl Store {
     }
 
     /// The rows of these keys that are there, of this kind, in the order of the keys.
-    pub async fn get_many<R: StateRow>(&self, keys: &[String]) -> Result<Vec<Guarded<R>>, StoreError> {
+    pub async fn get_many<R: StateRow>(
+        &self,
+        keys: &[String],
+    ) -> Result<Vec<Guarded<R>>, StoreError> {
         let unique: BTreeSet<String> = keys.iter().cloned().collect();
         let mut rows = records(&mut Source::Pool(self), "id", &unique).await?;
         rows.sort_by_cached_key(|row| {
             let key = row.key();
             keys.iter().position(|each| *each == key)
         });
-        Ok(rows.into_iter().filter_map(R::owned).map(Guarded::new).collect())
+        Ok(rows
+            .into_iter()
+            .filter_map(R::owned)
+            .map(Guarded::new)
+            .collect())
     }
 
     /// A page of rows, in the order in which they were made.
     pub async fn list<R: StateRow>(&self, by: By, page: Page) -> Result<Listed<R>, StoreError> {
-        let size = if page.size == 0 { PAGE_LIMIT } else { page.size.min(PAGE_LIMIT) };
+        let size = if page.size == 0 {
+            PAGE_LIMIT
+        } else {
+            page.size.min(PAGE_LIMIT)
+        };
         // A token is "entry.id" of the last row; an unreadable one lists nothing further.
         let (entry, id) = match page.token.split_once('.') {
             Some((entry, id)) => (entry.parse().unwrap_or(i64::MAX), id.to_owned()),
@@ -73,11 +84,21 @@ impl Store {
             None => (i64::MAX, String::new()),
         };
         let (from, filter, value) = match by {
-            By::Party(org) => {
-                ("party p JOIN state s ON s.id = p.id", "p.org_id = ? AND p.kind = ?", Some(org.to_string()))
-            }
-            By::Claimant(id) => ("state s", "s.claimant_id = ? AND s.kind = ?", Some(id.to_string())),
-            By::Case(id) => ("state s", "s.case_id = ? AND s.kind = ?", Some(id.to_string())),
+            By::Party(org) => (
+                "party p JOIN state s ON s.id = p.id",
+                "p.org_id = ? AND p.kind = ?",
+                Some(org.to_string()),
+            ),
+            By::Claimant(id) => (
+                "state s",
+                "s.claimant_id = ? AND s.kind = ?",
+                Some(id.to_string()),
+            ),
+            By::Case(id) => (
+                "state s",
+                "s.case_id = ? AND s.kind = ?",
+                Some(id.to_string()),
+            ),
             By::Link(key) => ("state s", "s.link = ? AND s.kind = ?", Some(key)),
             By::All => ("state s", "s.kind = ?", None),
         };
@@ -87,12 +108,31 @@ impl Store {
         );
         let mut args: Vec<Value> = value.into_iter().map(Value::Text).collect();
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-        args.extend([R::KIND.into(), entry.into(), entry.into(), Value::Text(id), limit.into()]);
+        args.extend([
+            R::KIND.into(),
+            entry.into(),
+            entry.into(),
+            Value::Text(id),
+            limit.into(),
+        ]);
         let found = self.db().fetch(sql, &args).await?;
         let next = found.get(size).and(found.get(size.saturating_sub(1)));
-        let next = next.map(|row| Ok::<_, StoreError>(format!("{}.{}", row.int(2)?, row.text(3)?))).transpose()?;
-        let rows = found.iter().take(size).map(record).collect::<Result<Vec<_>, _>>()?;
-        Ok(Listed { rows: rows.into_iter().filter_map(R::owned).map(Guarded::new).collect(), next })
+        let next = next
+            .map(|row| Ok::<_, StoreError>(format!("{}.{}", row.int(2)?, row.text(3)?)))
+            .transpose()?;
+        let rows = found
+            .iter()
+            .take(size)
+            .map(record)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Listed {
+            rows: rows
+                .into_iter()
+                .filter_map(R::owned)
+                .map(Guarded::new)
+                .collect(),
+            next,
+        })
     }
 
     /// A snapshot of the rows that a decision needs.
@@ -105,14 +145,21 @@ impl Store {
 
     /// Every state row there is, for fsck and the invariant checker.
     pub async fn every_record(&self) -> Result<Vec<Record>, StoreError> {
-        let rows = self.db().fetch("SELECT kind, body FROM state ORDER BY id", &[]).await?;
+        let rows = self
+            .db()
+            .fetch("SELECT kind, body FROM state ORDER BY id", &[])
+            .await?;
         rows.iter().map(record).collect()
     }
 }
 
 /// Loads what is needed and what it follows, in a number of queries that does not depend on how
 /// much is needed.
-pub(crate) async fn load(source: &mut Source<'_>, world: &mut World, needs: Needs) -> Result<(), StoreError> {
+pub(crate) async fn load(
+    source: &mut Source<'_>,
+    world: &mut World,
+    needs: Needs,
+) -> Result<(), StoreError> {
     let mut absent = BTreeSet::new();
     let mut wanted = needs.keys;
     wanted.extend([policy_key("purposes"), policy_key("clocks")]);
@@ -130,15 +177,25 @@ pub(crate) async fn load(source: &mut Source<'_>, world: &mut World, needs: Need
             wanted.extend(row.follows());
             if needs.owners.contains(&row.key()) {
                 // The row itself is among its claimant's, and is met again.
-                claimants.extend(row.index().claimant.filter(|claimant| !whole.contains(claimant)));
+                claimants.extend(
+                    row.index()
+                        .claimant
+                        .filter(|claimant| !whole.contains(claimant)),
+                );
             }
             world.load(row);
         }
-        if wanted.iter().all(|key| world.contains(key) || absent.contains(key)) && claimants.is_empty() {
+        if wanted
+            .iter()
+            .all(|key| world.contains(key) || absent.contains(key))
+            && claimants.is_empty()
+        {
             return Ok(());
         }
     }
-    Err(StoreError::Corrupt(format!("rows follow one another over {ROUNDS} rounds")))
+    Err(StoreError::Corrupt(format!(
+        "rows follow one another over {ROUNDS} rounds"
+    )))
 }
 
 async fn records(
@@ -149,8 +206,14 @@ async fn records(
     let values: Vec<&String> = values.iter().collect();
     let mut found = Vec::with_capacity(values.len());
     for chunk in values.chunks(CHUNK) {
-        let sql = format!("SELECT kind, body FROM state WHERE {column} IN {}", in_list(chunk.len()));
-        let args: Vec<Value> = chunk.iter().map(|value| Value::Text((*value).clone())).collect();
+        let sql = format!(
+            "SELECT kind, body FROM state WHERE {column} IN {}",
+            in_list(chunk.len())
+        );
+        let args: Vec<Value> = chunk
+            .iter()
+            .map(|value| Value::Text((*value).clone()))
+            .collect();
         for row in source.fetch(sql, &args).await? {
             found.push(record(&row)?);
         }

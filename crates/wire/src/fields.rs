@@ -144,11 +144,17 @@ impl Fields {
             self.violation(field, format!("must have at most {ASIDE_LIMIT} texts"));
         }
         // The names of texts are not repeated: they are the caller's words.
-        if texts.keys().any(|name| name.is_empty() || name.len() > NAME_LIMIT) {
+        if texts
+            .keys()
+            .any(|name| name.is_empty() || name.len() > NAME_LIMIT)
+        {
             self.violation(field, format!("must have names of 1 to {NAME_LIMIT} bytes"));
         }
         if texts.values().any(|text| text.len() > TEXT_LIMIT) {
-            self.violation(field, format!("must have texts of at most {TEXT_LIMIT} bytes"));
+            self.violation(
+                field,
+                format!("must have texts of at most {TEXT_LIMIT} bytes"),
+            );
         }
     }
 

@@ -97,7 +97,7 @@ pub async fn open(store: &Store, keys: &LogKeys) -> Result<Vec<Opened>> {
             let bytes = each
                 .statement
                 .with_context(|| format!("entry {} does not open", each.index))?;
-            let opened = read(each.index, each.entry, each.at, bytes, each.aside)?;
+            let opened = read(each.index, each.entry, each.at, bytes, &each.aside)?;
             check_signature(&opened, keys, &org_keys)
                 .with_context(|| format!("entry {}", each.index))?;
             if let Event::KeyRegistered(body) = &opened.event {
@@ -160,7 +160,7 @@ async fn digests(store: &Store) -> Result<Vec<Digest>> {
     }
 }
 
-fn read(index: u64, entry: Digest, at: Moment, bytes: Vec<u8>, aside: Aside) -> Result<Opened> {
+fn read(index: u64, entry: Digest, at: Moment, bytes: Vec<u8>, aside: &Aside) -> Result<Opened> {
     let statement = Statement::parse(&bytes)?;
     ensure!(
         statement.entry() == entry && statement.bytes() == bytes,
@@ -172,9 +172,10 @@ fn read(index: u64, entry: Digest, at: Moment, bytes: Vec<u8>, aside: Aside) -> 
         statement.typ() == typ(event.name()),
         "statement {index} names another event"
     );
-    let commitment = match aside.is_empty() {
-        true => None,
-        false => Some(aside_digest(&payload.salt, &to_canonical(&aside)?)),
+    let commitment = if aside.is_empty() {
+        None
+    } else {
+        Some(aside_digest(&payload.salt, &to_canonical(aside)?))
     };
     ensure!(
         payload.aside == commitment,

@@ -88,31 +88,40 @@ async fn cell(
             ensure!(!shown.contains(key), "another's is in the list");
             Ok("own only".to_owned())
         }
-        Ownership::Party => {
-            // A stranger first: what it is refused must still be there.
-            if let Some(other) = other
-                && !cases::is_open_to_any(method.path)
-            {
-                same_as_absent(
-                    call(world, other, ids, method.path).await,
-                    call(world, other, absent, method.path).await,
-                )?;
-            }
-            let nothing = call(world, own, absent, method.path)
-                .await
-                .err()
-                .context("what is not there was there")?;
-            ensure!(reason(&nothing) == "not_found", "{}", describe(&nothing));
-            let answer = call(world, own, ids, method.path).await;
-            admitted(&answer)?;
-            Ok(match (other, cases::is_open_to_any(method.path)) {
-                (Some(_), false) => "own only".to_owned(),
-                (Some(_), true) => "who knows the id".to_owned(),
-                (None, _) => "everybody's".to_owned(),
-            })
-        }
+        Ownership::Party => party(world, ids, absent, method, (own, other)).await,
         Ownership::Unspecified => bail!("the method does not say whose its objects are"),
     }
+}
+
+/// A method about an object: its parties are served, strangers are told what is told of nothing.
+async fn party(
+    world: &World,
+    ids: &Ids,
+    absent: &Ids,
+    method: &Method,
+    (own, other): (&Org, Option<&Org>),
+) -> Result<String> {
+    // A stranger first: what it is refused must still be there.
+    if let Some(other) = other
+        && !cases::is_open_to_any(method.path)
+    {
+        same_as_absent(
+            call(world, other, ids, method.path).await,
+            call(world, other, absent, method.path).await,
+        )?;
+    }
+    let nothing = call(world, own, absent, method.path)
+        .await
+        .err()
+        .context("what is not there was there")?;
+    ensure!(reason(&nothing) == "not_found", "{}", describe(&nothing));
+    let answer = call(world, own, ids, method.path).await;
+    admitted(&answer)?;
+    Ok(match (other, cases::is_open_to_any(method.path)) {
+        (Some(_), false) => "own only".to_owned(),
+        (Some(_), true) => "who knows the id".to_owned(),
+        (None, _) => "everybody's".to_owned(),
+    })
 }
 
 /// Let in, and told of what it named; a rule may refuse it still.

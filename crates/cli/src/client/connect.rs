@@ -81,7 +81,9 @@ fn tls(config: &Config) -> Result<ClientConfig, CliError> {
         .map_err(|_| CliError::file(&config.key, "holds no private key in PEM."))?;
     let mut tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&TLS13])
-        .map_err(|error| CliError::Faulty(format!("This build cannot speak TLS 1.3: {error}.")))?
+        .map_err(|error| {
+            CliError::Unreachable(format!("this build cannot speak TLS 1.3: {error}"))
+        })?
         .with_root_certificates(roots)
         .with_client_auth_cert(certificates(&config.certificate)?, key)
         .map_err(|error| {

@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    io::{IsTerminal as _, Write as _},
+    io::{ErrorKind, IsTerminal as _, Write as _},
     path::Path,
 };
 
@@ -183,9 +183,11 @@ impl Context {
     /// Writes to standard output at once.
     pub fn print(&self, text: &str) -> Result<(), CliError> {
         let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes())
-            .and_then(|()| out.flush())
-            .map_err(CliError::io("standard output"))
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        written.map_err(|error| match error.kind() {
+            ErrorKind::BrokenPipe => CliError::Closed,
+            _ => CliError::io("standard output")(error),
+        })
     }
 
     /// Says something beside the result, to people only.

@@ -47,7 +47,9 @@ pub(super) fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result
             entry: logged.index,
         }),
         Event::GrantNarrowed(body) => {
-            let row = world.change::<Grant>(body.grant.as_str()).ok_or_else(|| missing(event, &body.grant))?;
+            let row = world
+                .change::<Grant>(body.grant.as_str())
+                .ok_or_else(|| missing(event, &body.grant))?;
             row.disclosers.clone_from(&body.disclosers);
             row.kinds.clone_from(&body.kinds);
             row.purposes.clone_from(&body.purposes);
@@ -56,7 +58,9 @@ pub(super) fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result
             row.narrowed += 1;
         }
         Event::GrantWithdrawn(body) => {
-            let row = world.change::<Grant>(body.grant.as_str()).ok_or_else(|| missing(event, &body.grant))?;
+            let row = world
+                .change::<Grant>(body.grant.as_str())
+                .ok_or_else(|| missing(event, &body.grant))?;
             row.withdrawn_at = Some(logged.at);
         }
         _ => return apply_helpers(world, logged, event),
@@ -67,7 +71,9 @@ pub(super) fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result
 fn apply_helpers(world: &mut World, logged: &Logged, event: &Event) -> Result<(), ApplyError> {
     match event {
         Event::DelegationCreated(body) => {
-            let grant = world.change::<Grant>(body.grant.as_str()).ok_or_else(|| missing(event, &body.grant))?;
+            let grant = world
+                .change::<Grant>(body.grant.as_str())
+                .ok_or_else(|| missing(event, &body.grant))?;
             grant.intermediaries.insert(body.intermediary.clone());
             let claimant = grant.claimant.clone();
             let_into_requests(world, body);
@@ -86,7 +92,8 @@ fn apply_helpers(world: &mut World, logged: &Logged, event: &Event) -> Result<()
         }
         Event::DelegationEnded(body) => {
             let row = world.change::<Delegation>(body.delegation.as_str());
-            row.ok_or_else(|| missing(event, &body.delegation))?.ended_at = Some(logged.at);
+            row.ok_or_else(|| missing(event, &body.delegation))?
+                .ended_at = Some(logged.at);
         }
         Event::RepresentationNamed(body) => world.insert(Representation {
             id: body.representation.clone(),
@@ -100,7 +107,8 @@ fn apply_helpers(world: &mut World, logged: &Logged, event: &Event) -> Result<()
         }),
         Event::RepresentationEnded(body) => {
             let row = world.change::<Representation>(body.representation.as_str());
-            row.ok_or_else(|| missing(event, &body.representation))?.ended_at = Some(logged.at);
+            row.ok_or_else(|| missing(event, &body.representation))?
+                .ended_at = Some(logged.at);
         }
         _ => {}
     }
@@ -113,7 +121,11 @@ fn let_into_requests(world: &mut World, body: &DelegationCreated) {
         .all::<Request>()
         .into_iter()
         .filter(|row| row.grant == body.grant)
-        .filter(|row| body.discloser.as_ref().is_none_or(|discloser| *discloser == row.discloser))
+        .filter(|row| {
+            body.discloser
+                .as_ref()
+                .is_none_or(|discloser| *discloser == row.discloser)
+        })
         .map(|row| row.id.clone())
         .collect();
     for id in requests {
@@ -128,11 +140,16 @@ pub(super) fn subject(world: &World, event: &Event) -> Option<Subject> {
         Event::ClaimantRegistered(body) => Some(of_claimant(&body.claimant, [&body.by])),
         Event::GrantCreated(body) => Some(Subject {
             urn: body.grant.urn(),
-            ..of_claimant(&body.claimant, body.disclosers.iter().chain([&body.recipient, &body.by]))
+            ..of_claimant(
+                &body.claimant,
+                body.disclosers.iter().chain([&body.recipient, &body.by]),
+            )
         }),
         Event::GrantNarrowed(body) => of_grant(world, &body.grant, [&body.by]),
         Event::GrantWithdrawn(body) => of_grant(world, &body.grant, [&body.by]),
-        Event::DelegationCreated(body) => of_grant(world, &body.grant, [&body.intermediary, &body.by]),
+        Event::DelegationCreated(body) => {
+            of_grant(world, &body.grant, [&body.intermediary, &body.by])
+        }
         Event::DelegationEnded(body) => of_delegation(world, &body.delegation),
         Event::RepresentationNamed(body) => Some(of_claimant(&body.claimant, [&body.by])),
         Event::RepresentationEnded(body) => of_representation(world, &body.representation),
@@ -140,7 +157,10 @@ pub(super) fn subject(world: &World, event: &Event) -> Option<Subject> {
     }
 }
 
-pub(super) fn of_claimant<'a>(claimant: &ClaimantId, audience: impl IntoIterator<Item = &'a OrgId>) -> Subject {
+pub(super) fn of_claimant<'a>(
+    claimant: &ClaimantId,
+    audience: impl IntoIterator<Item = &'a OrgId>,
+) -> Subject {
     Subject {
         urn: claimant.urn(),
         claimant: Some(claimant.clone()),
@@ -150,10 +170,22 @@ pub(super) fn of_claimant<'a>(claimant: &ClaimantId, audience: impl IntoIterator
     }
 }
 
-fn of_grant<'a>(world: &'a World, grant: &GrantId, also: impl IntoIterator<Item = &'a OrgId>) -> Option<Subject> {
+fn of_grant<'a>(
+    world: &'a World,
+    grant: &GrantId,
+    also: impl IntoIterator<Item = &'a OrgId>,
+) -> Option<Subject> {
     let row = world.grant(grant)?;
-    let parties = row.disclosers.iter().chain(&row.intermediaries).chain([&row.recipient, &row.captured_by]).chain(also);
-    Some(Subject { urn: grant.urn(), ..of_claimant(&row.claimant, parties) })
+    let parties = row
+        .disclosers
+        .iter()
+        .chain(&row.intermediaries)
+        .chain([&row.recipient, &row.captured_by])
+        .chain(also);
+    Some(Subject {
+        urn: grant.urn(),
+        ..of_claimant(&row.claimant, parties)
+    })
 }
 
 fn of_delegation(world: &World, id: &DelegationId) -> Option<Subject> {
@@ -162,5 +194,7 @@ fn of_delegation(world: &World, id: &DelegationId) -> Option<Subject> {
 }
 
 fn of_representation(world: &World, id: &RepresentationId) -> Option<Subject> {
-    world.representation(id).map(|row| of_claimant(&row.claimant, [&row.by]))
+    world
+        .representation(id)
+        .map(|row| of_claimant(&row.claimant, [&row.by]))
 }

@@ -38,7 +38,9 @@ pub(super) fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result
             row.suspended = body.suspended;
         }
         Event::CertificateAdded(body) => {
-            organisation(world, event, &body.organisation)?.certificates.insert(body.fingerprint);
+            organisation(world, event, &body.organisation)?
+                .certificates
+                .insert(body.fingerprint);
             world.insert(Certificate {
                 fingerprint: body.fingerprint,
                 organisation: body.organisation.clone(),
@@ -48,8 +50,17 @@ pub(super) fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result
         Event::CertificateRemoved(body) => {
             // The certificate's row stays and still names its organisation; the
             // organisation's set is what lets it in.
-            organisation(world, event, &body.organisation)?.certificates.remove(&body.fingerprint);
+            organisation(world, event, &body.organisation)?
+                .certificates
+                .remove(&body.fingerprint);
         }
+        _ => return apply_keys(world, logged, event),
+    }
+    Ok(())
+}
+
+fn apply_keys(world: &mut World, logged: &Logged, event: &Event) -> Result<(), ApplyError> {
+    match event {
         Event::KeyRegistered(body) => {
             let kid = kid(&body.key);
             let row = organisation(world, event, &body.organisation)?;
@@ -67,7 +78,9 @@ pub(super) fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result
             key.ok_or_else(|| missing(event, &body.kid))?.not_after = body.not_after;
         }
         Event::PolicySet(body) => {
-            let entry = world.get::<Policy>(policy_key(&body.name)).map_or(logged.index, |row| row.entry);
+            let entry = world
+                .get::<Policy>(policy_key(&body.name))
+                .map_or(logged.index, |row| row.entry);
             world.insert(Policy {
                 name: body.name.clone(),
                 version: body.version,
@@ -80,8 +93,14 @@ pub(super) fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result
     Ok(())
 }
 
-fn organisation<'w>(world: &'w mut World, event: &Event, id: &OrgId) -> Result<&'w mut Organisation, ApplyError> {
-    world.change::<Organisation>(id.as_str()).ok_or_else(|| missing(event, id))
+fn organisation<'w>(
+    world: &'w mut World,
+    event: &Event,
+    id: &OrgId,
+) -> Result<&'w mut Organisation, ApplyError> {
+    world
+        .change::<Organisation>(id.as_str())
+        .ok_or_else(|| missing(event, id))
 }
 
 /// The RFC 9679 thumbprint of a key, as a digest.

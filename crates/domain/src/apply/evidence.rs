@@ -22,7 +22,9 @@ pub(super) fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result
             row.intermediary.clone_from(&logged.issuer);
         }
         Event::EvidenceJoined(body) => {
-            item(world, event, &body.item)?.cases.insert(body.case.clone());
+            item(world, event, &body.item)?
+                .cases
+                .insert(body.case.clone());
         }
         Event::ItemWithdrawn(body) => item(world, event, &body.item)?.state = ItemState::Withdrawn,
         Event::ItemDisclosed(body) => {
@@ -56,16 +58,30 @@ pub(super) fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result
 }
 
 fn item<'w>(world: &'w mut World, event: &Event, id: &ItemId) -> Result<&'w mut Item, ApplyError> {
-    world.change::<Item>(id.as_str()).ok_or_else(|| missing(event, id))
+    world
+        .change::<Item>(id.as_str())
+        .ok_or_else(|| missing(event, id))
 }
 
-fn apply_evidence(world: &mut World, logged: &Logged, event: &Event, body: &Evidence) -> Result<(), ApplyError> {
-    let grant = world.grant(&body.grant).ok_or_else(|| missing(event, &body.grant))?;
+fn apply_evidence(
+    world: &mut World,
+    logged: &Logged,
+    event: &Event,
+    body: &Evidence,
+) -> Result<(), ApplyError> {
+    let grant = world
+        .grant(&body.grant)
+        .ok_or_else(|| missing(event, &body.grant))?;
     let (claimant, recipient) = (grant.claimant.clone(), grant.recipient.clone());
-    let discloser = logged.issuer.clone().ok_or_else(|| missing(event, "issuer"))?;
+    let discloser = logged
+        .issuer
+        .clone()
+        .ok_or_else(|| missing(event, "issuer"))?;
     let mut cases = std::collections::BTreeSet::new();
     if let Some(id) = &body.request {
-        let request = world.change::<Request>(id.as_str()).ok_or_else(|| missing(event, id))?;
+        let request = world
+            .change::<Request>(id.as_str())
+            .ok_or_else(|| missing(event, id))?;
         cases.insert(request.case.clone());
         if body.completes {
             request.state = RequestState::Answered;
@@ -109,8 +125,15 @@ fn apply_evidence(world: &mut World, logged: &Logged, event: &Event, body: &Evid
     Ok(())
 }
 
-fn apply_own(world: &mut World, logged: &Logged, event: &Event, body: &OwnStatement) -> Result<(), ApplyError> {
-    let grant = world.grant(&body.grant).ok_or_else(|| missing(event, &body.grant))?;
+fn apply_own(
+    world: &mut World,
+    logged: &Logged,
+    event: &Event,
+    body: &OwnStatement,
+) -> Result<(), ApplyError> {
+    let grant = world
+        .grant(&body.grant)
+        .ok_or_else(|| missing(event, &body.grant))?;
     let day = logged.at.day();
     let recipient = grant.recipient.clone();
     world.insert(Item {
@@ -125,7 +148,10 @@ fn apply_own(world: &mut World, logged: &Logged, event: &Event, body: &OwnStatem
         media_type: "text/plain; charset=utf-8".to_owned(),
         size: body.size,
         digest: body.digest,
-        period: Period { from: Some(day), to: Some(day) },
+        period: Period {
+            from: Some(day),
+            to: Some(day),
+        },
         written_on: day,
         profession: "claimant".to_owned(),
         certified_copy: None,
@@ -148,7 +174,9 @@ pub(super) fn subject(world: &World, event: &Event) -> Option<Subject> {
             let grant = world.grant(&body.grant)?;
             let request = body.request.as_ref().and_then(|id| world.request(id));
             // Until it joins a case, the recipient is not told of it.
-            let parties = request.into_iter().flat_map(|request| [&request.recipient, &request.discloser]);
+            let parties = request
+                .into_iter()
+                .flat_map(|request| [&request.recipient, &request.discloser]);
             let mut subject = of_claimant(&grant.claimant, parties);
             subject.urn = request.map_or_else(|| body.grant.urn(), |request| request.case.urn());
             subject.case = request.map(|request| request.case.clone());
@@ -181,9 +209,15 @@ pub(super) fn subject(world: &World, event: &Event) -> Option<Subject> {
 pub(super) fn of_item(world: &World, id: &ItemId) -> Option<Subject> {
     let row = world.item(id)?;
     let told = (!row.cases.is_empty()).then_some(&row.recipient);
-    let mut subject = of_claimant(&row.claimant, row.intermediary.iter().chain([&row.discloser]).chain(told));
+    let mut subject = of_claimant(
+        &row.claimant,
+        row.intermediary.iter().chain([&row.discloser]).chain(told),
+    );
     subject.case = row.cases.first().cloned();
-    subject.urn = subject.case.as_ref().map_or_else(|| row.grant.urn(), crate::ids::CaseId::urn);
+    subject.urn = subject
+        .case
+        .as_ref()
+        .map_or_else(|| row.grant.urn(), crate::ids::CaseId::urn);
     subject.item = Some(id.clone());
     Some(subject)
 }

@@ -29,11 +29,15 @@ pub(super) fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result
             entry: logged.index,
         }),
         Event::OfficialOpened(body) => {
-            let row = world.change::<Case>(body.case.as_str()).ok_or_else(|| missing(event, &body.case))?;
+            let row = world
+                .change::<Case>(body.case.as_str())
+                .ok_or_else(|| missing(event, &body.case))?;
             row.official_chain = ChainHead::seed(body.chain_seed);
         }
         Event::RequestOpened(body) => {
-            let case = world.case(&body.case).ok_or_else(|| missing(event, &body.case))?;
+            let case = world
+                .case(&body.case)
+                .ok_or_else(|| missing(event, &body.case))?;
             let claimant = case.claimant.clone();
             let intermediaries = delegates(world, body);
             world.insert(Request {
@@ -67,14 +71,22 @@ fn delegates(world: &World, body: &RequestOpened) -> BTreeSet<OrgId> {
         .all::<Delegation>()
         .into_iter()
         .filter(|row| row.grant == body.grant && row.ended_at.is_none())
-        .filter(|row| row.discloser.as_ref().is_none_or(|discloser| *discloser == body.discloser))
+        .filter(|row| {
+            row.discloser
+                .as_ref()
+                .is_none_or(|discloser| *discloser == body.discloser)
+        })
         .map(|row| row.intermediary.clone())
         .collect()
 }
 
 fn apply_turn(world: &mut World, logged: &Logged, event: &Event) -> Result<(), ApplyError> {
-    let Some(id) = turn_of(event) else { return Ok(()) };
-    let row = world.change::<Request>(id.as_str()).ok_or_else(|| missing(event, id))?;
+    let Some(id) = turn_of(event) else {
+        return Ok(());
+    };
+    let row = world
+        .change::<Request>(id.as_str())
+        .ok_or_else(|| missing(event, id))?;
     match event {
         Event::RequestAcknowledged(_) => row.state = RequestState::Acknowledged,
         Event::ClarificationAsked(_) => {

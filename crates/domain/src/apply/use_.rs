@@ -15,7 +15,11 @@ pub(super) fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result
             let row = bundle(world, event, &body.bundle)?;
             row.official_chain = Some(body.official_chain);
             row.official = Some(logged.entry);
-            row.items.extend(body.items.iter().map(|(item, entry)| (item.clone(), *entry)));
+            row.items.extend(
+                body.items
+                    .iter()
+                    .map(|(item, entry)| (item.clone(), *entry)),
+            );
             deliver(world, event, body.items.keys())
         }
         Event::BundleAcknowledged(body) => {
@@ -31,7 +35,9 @@ pub(super) fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result
             consider(world, event, body.uses.keys())
         }
         Event::ItemViewed(body) => {
-            let item = world.item(&body.item).ok_or_else(|| missing(event, &body.item))?;
+            let item = world
+                .item(&body.item)
+                .ok_or_else(|| missing(event, &body.item))?;
             let claimant = item.claimant.clone();
             world.insert(Access {
                 id: body.access.clone(),
@@ -51,12 +57,25 @@ pub(super) fn apply(world: &mut World, logged: &Logged, event: &Event) -> Result
     }
 }
 
-fn bundle<'w>(world: &'w mut World, event: &Event, id: &BundleId) -> Result<&'w mut Bundle, ApplyError> {
-    world.change::<Bundle>(id.as_str()).ok_or_else(|| missing(event, id))
+fn bundle<'w>(
+    world: &'w mut World,
+    event: &Event,
+    id: &BundleId,
+) -> Result<&'w mut Bundle, ApplyError> {
+    world
+        .change::<Bundle>(id.as_str())
+        .ok_or_else(|| missing(event, id))
 }
 
-fn pulled(world: &mut World, logged: &Logged, event: &Event, body: &BundlePulled) -> Result<(), ApplyError> {
-    let case = world.change::<Case>(body.case.as_str()).ok_or_else(|| missing(event, &body.case))?;
+fn pulled(
+    world: &mut World,
+    logged: &Logged,
+    event: &Event,
+    body: &BundlePulled,
+) -> Result<(), ApplyError> {
+    let case = world
+        .change::<Case>(body.case.as_str())
+        .ok_or_else(|| missing(event, &body.case))?;
     case.bundle = Some(body.bundle.clone());
     let claimant = case.claimant.clone();
     deliver(world, event, body.items.keys())?;
@@ -99,8 +118,15 @@ fn access_of(bundle: &BundleId) -> AccessId {
         .expect("a bundle id with the access prefix is an access id")
 }
 
-fn decided(world: &mut World, logged: &Logged, event: &Event, body: &DecisionRecorded) -> Result<(), ApplyError> {
-    let case = world.case(&body.case).ok_or_else(|| missing(event, &body.case))?;
+fn decided(
+    world: &mut World,
+    logged: &Logged,
+    event: &Event,
+    body: &DecisionRecorded,
+) -> Result<(), ApplyError> {
+    let case = world
+        .case(&body.case)
+        .ok_or_else(|| missing(event, &body.case))?;
     let (claimant, recipient) = (case.claimant.clone(), case.recipient.clone());
     consider(world, event, body.uses.keys())?;
     world.insert(Decision {
@@ -126,11 +152,14 @@ fn decided(world: &mut World, logged: &Logged, event: &Event, body: &DecisionRec
     Ok(())
 }
 
-type ItemIds<'a> = std::collections::btree_map::Keys<'a, crate::ids::ItemId, evidence_ledger::Digest>;
+type ItemIds<'a> =
+    std::collections::btree_map::Keys<'a, crate::ids::ItemId, evidence_ledger::Digest>;
 
 fn deliver(world: &mut World, event: &Event, items: ItemIds<'_>) -> Result<(), ApplyError> {
     for id in items {
-        let item = world.change::<Item>(id.as_str()).ok_or_else(|| missing(event, id))?;
+        let item = world
+            .change::<Item>(id.as_str())
+            .ok_or_else(|| missing(event, id))?;
         if matches!(item.state, ItemState::Received | ItemState::Screened) {
             item.state = ItemState::Delivered;
         }
@@ -144,7 +173,9 @@ fn consider<'a>(
     items: impl IntoIterator<Item = &'a crate::ids::ItemId>,
 ) -> Result<(), ApplyError> {
     for id in items {
-        let item = world.change::<Item>(id.as_str()).ok_or_else(|| missing(event, id))?;
+        let item = world
+            .change::<Item>(id.as_str())
+            .ok_or_else(|| missing(event, id))?;
         if item.state.is_available() {
             item.state = ItemState::Considered;
         }
@@ -156,7 +187,9 @@ pub(super) fn subject(world: &World, event: &Event) -> Option<Subject> {
     match event {
         Event::BundlePulled(body) => of_case(world, &body.case),
         Event::BundleOfficial(body) => of_case(world, &body.case),
-        Event::BundleAcknowledged(body) => world.bundle(&body.bundle).and_then(|row| of_case(world, &row.case)),
+        Event::BundleAcknowledged(body) => world
+            .bundle(&body.bundle)
+            .and_then(|row| of_case(world, &row.case)),
         Event::DecisionRecorded(body) => of_case(world, &body.case),
         Event::DecisionOfficial(body) => of_decision(world, &body.decision),
         Event::ItemViewed(body) => {

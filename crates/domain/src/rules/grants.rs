@@ -13,9 +13,15 @@ use crate::{
 /// The grant has been neither withdrawn nor has it run out.
 pub fn live(grant: &Grant, now: Moment) -> Result<(), Refusal> {
     if grant.withdrawn_at.is_some() {
-        Err(Refusal::new(Reason::GrantWithdrawn, "The grant has been withdrawn."))
+        Err(Refusal::new(
+            Reason::GrantWithdrawn,
+            "The grant has been withdrawn.",
+        ))
     } else if now.day() > grant.expires_on {
-        Err(Refusal::new(Reason::GrantExpired, format!("The grant's last day was {}.", grant.expires_on)))
+        Err(Refusal::new(
+            Reason::GrantExpired,
+            format!("The grant's last day was {}.", grant.expires_on),
+        ))
     } else {
         Ok(())
     }
@@ -26,7 +32,10 @@ pub fn covers_kind_of(grant: &Grant, kind: &str) -> Result<(), Refusal> {
     if grant.covers_kind(kind) {
         Ok(())
     } else {
-        Err(Refusal::new(Reason::GrantDoesNotCoverKind, format!("The grant does not name the kind `{kind}`.")))
+        Err(Refusal::new(
+            Reason::GrantDoesNotCoverKind,
+            format!("The grant does not name the kind `{kind}`."),
+        ))
     }
 }
 
@@ -40,7 +49,10 @@ pub fn covers_purpose(grant: &Grant, purpose: &str) -> Result<(), Refusal> {
     if grant.purposes.contains(purpose) {
         Ok(())
     } else {
-        Err(Refusal::new(Reason::GrantDoesNotCoverPurpose, format!("The grant does not name the purpose `{purpose}`.")))
+        Err(Refusal::new(
+            Reason::GrantDoesNotCoverPurpose,
+            format!("The grant does not name the purpose `{purpose}`."),
+        ))
     }
 }
 
@@ -49,7 +61,10 @@ pub fn covers_recipient(grant: &Grant, recipient: &OrgId) -> Result<(), Refusal>
     if grant.recipient == *recipient {
         Ok(())
     } else {
-        Err(Refusal::new(Reason::GrantDoesNotCoverRecipient, "The grant names another recipient."))
+        Err(Refusal::new(
+            Reason::GrantDoesNotCoverRecipient,
+            "The grant names another recipient.",
+        ))
     }
 }
 
@@ -58,7 +73,10 @@ pub fn covers_period(grant: &Grant, period: &Period) -> Result<(), Refusal> {
     if grant.period.covers(period) {
         Ok(())
     } else {
-        Err(Refusal::new(Reason::GrantDoesNotCoverPeriod, "The period reaches outside the grant's."))
+        Err(Refusal::new(
+            Reason::GrantDoesNotCoverPeriod,
+            "The period reaches outside the grant's.",
+        ))
     }
 }
 
@@ -67,7 +85,10 @@ pub fn covers_discloser(grant: &Grant, discloser: &OrgId) -> Result<(), Refusal>
     if grant.disclosers.contains(discloser) {
         Ok(())
     } else {
-        Err(Refusal::new(Reason::GrantDoesNotCoverOrganisation, "The grant does not name this organisation."))
+        Err(Refusal::new(
+            Reason::GrantDoesNotCoverOrganisation,
+            "The grant does not name this organisation.",
+        ))
     }
 }
 
@@ -110,16 +131,28 @@ pub fn covers_item(
     }
     covers_kind_of(grant, &item.kind)?;
     covers_period(grant, &item.period)?;
-    if copied_by_delegation(world, grant, item) { Ok(()) } else { covers_discloser(grant, &item.discloser) }
+    if copied_by_delegation(world, grant, item) {
+        Ok(())
+    } else {
+        covers_discloser(grant, &item.discloser)
+    }
 }
 
 /// Whether an intermediary certified the item for a giver whom the grant names still.
 fn copied_by_delegation(world: &World, grant: &Grant, item: &Item) -> bool {
-    let delegation = item.certified_copy.as_ref().and_then(|copy| copy.delegation.as_ref());
-    delegation.and_then(|id| world.delegation(id)).is_some_and(|row| {
-        let giver_named = row.discloser.as_ref().is_none_or(|giver| grant.disclosers.contains(giver));
-        row.grant == grant.id && row.intermediary == item.discloser && giver_named
-    })
+    let delegation = item
+        .certified_copy
+        .as_ref()
+        .and_then(|copy| copy.delegation.as_ref());
+    delegation
+        .and_then(|id| world.delegation(id))
+        .is_some_and(|row| {
+            let giver_named = row
+                .discloser
+                .as_ref()
+                .is_none_or(|giver| grant.disclosers.contains(giver));
+            row.grant == grant.id && row.intermediary == item.discloser && giver_named
+        })
 }
 
 /// A live delegation under the grant that lets `intermediary` act for
@@ -135,10 +168,15 @@ pub fn delegation<'w>(
     world
         .all::<Delegation>()
         .into_iter()
-        .filter(|row| row.grant == grant.id && row.intermediary == *intermediary && row.is_live(now))
+        .filter(|row| {
+            row.grant == grant.id && row.intermediary == *intermediary && row.is_live(now)
+        })
         .filter(|row| row.discloser.is_none() || row.discloser.as_ref() == discloser)
         .find(|row| kind.is_none_or(|kind| covers_kind(&row.kinds, kind)))
         .ok_or_else(|| {
-            Refusal::new(Reason::DelegationNotLive, "No live delegation under this grant lets the organisation do this.")
+            Refusal::new(
+                Reason::DelegationNotLive,
+                "No live delegation under this grant lets the organisation do this.",
+            )
         })
 }

@@ -28,8 +28,10 @@ impl PoliciesConfig {
         };
         path.as_ref()
             .map(|path| {
-                std::fs::read_to_string(path)
-                    .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })
+                std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+                    path: path.clone(),
+                    source,
+                })
             })
             .transpose()
     }
@@ -38,9 +40,15 @@ impl PoliciesConfig {
     pub(super) fn problems(&self) -> Result<Vec<Problem>, ConfigError> {
         let mut found = Vec::new();
         for (name, _) in policy::DEFAULTS {
-            let checked = self.document(name)?.map(|document| policy::check(name, &document));
+            let checked = self
+                .document(name)?
+                .map(|document| policy::check(name, &document));
             if let Some(Err(refusal)) = checked {
-                found.push(Problem::new(format!("policies.{name}"), refusal.detail.clone(), refusal.reason.next()));
+                found.push(Problem::new(
+                    format!("policies.{name}"),
+                    refusal.detail.clone(),
+                    refusal.reason.next(),
+                ));
             }
         }
         Ok(found)

@@ -260,7 +260,11 @@ fn a_purpose_that_serves_sanctions_stops_the_gateway_at_load() {
     let purposes = dir.path().join("purposes.toml");
     let bad = "[[purposes]]\nid = \"uc-sanctions\"\ntitle = \"x\"\nkinds = [\"*\"]\nlongest_days = 9\nserves = [\"y\"]\n";
     std::fs::write(&purposes, bad).expect("written");
-    let text = PILOT.replacen("[telemetry]", &format!("[policies]\npurposes = {purposes:?}\n\n[telemetry]"), 1);
+    let text = PILOT.replacen(
+        "[telemetry]",
+        &format!("[policies]\npurposes = {purposes:?}\n\n[telemetry]"),
+        1,
+    );
     let path = dir.path().join("gateway.toml");
     std::fs::write(&path, text).expect("written");
     let Err(ConfigError::Invalid { problems, .. }) = Config::load(&path) else {

@@ -18,10 +18,19 @@ pub struct Ledger {
 
 #[tonic::async_trait]
 impl LedgerService for Ledger {
-    async fn get_receipt(&self, request: Request<v1::GetReceiptRequest>) -> Result<Response<v1::Receipt>, Status> {
+    async fn get_receipt(
+        &self,
+        request: Request<v1::GetReceiptRequest>,
+    ) -> Result<Response<v1::Receipt>, Status> {
         let entry = Digest::try_from(request.into_inner().entry.as_slice())
             .map_err(|_| error::refused(&Refusal::field("entry", "must be 32 bytes")))?;
-        let mut issued = self.app.store.receipt(&entry).await.map_err(|e| error::store(&e))?.ok_or_else(absent)?;
+        let mut issued = self
+            .app
+            .store
+            .receipt(&entry)
+            .await
+            .map_err(|e| error::store(&e))?
+            .ok_or_else(absent)?;
         // Whoever has the digest may have the proof; what it says is for the parties.
         issued.statement.clear();
         Ok(Response::new(receipt(&issued, false)))
@@ -47,10 +56,22 @@ impl LedgerService for Ledger {
         let asked = request.into_inner();
         let size = self.checkpoint(asked.size).await?.size;
         if asked.index >= size {
-            return Err(error::refused(&Refusal::field("index", "must be below the tree's size")));
+            return Err(error::refused(&Refusal::field(
+                "index",
+                "must be below the tree's size",
+            )));
         }
-        let path = self.app.store.inclusion(asked.index, size).await.map_err(|e| error::store(&e))?;
-        Ok(Response::new(v1::InclusionProof { index: asked.index, size, path: bytes(&path) }))
+        let path = self
+            .app
+            .store
+            .inclusion(asked.index, size)
+            .await
+            .map_err(|e| error::store(&e))?;
+        Ok(Response::new(v1::InclusionProof {
+            index: asked.index,
+            size,
+            path: bytes(&path),
+        }))
     }
 
     async fn get_consistency_proof(
@@ -60,10 +81,22 @@ impl LedgerService for Ledger {
         let asked = request.into_inner();
         let to_size = self.checkpoint(asked.to_size).await?.size;
         if asked.from_size == 0 || asked.from_size > to_size {
-            return Err(error::refused(&Refusal::field("from_size", "must be from 1 to to_size")));
+            return Err(error::refused(&Refusal::field(
+                "from_size",
+                "must be from 1 to to_size",
+            )));
         }
-        let path = self.app.store.consistency(asked.from_size, to_size).await.map_err(|e| error::store(&e))?;
-        Ok(Response::new(v1::ConsistencyProof { from_size: asked.from_size, to_size, path: bytes(&path) }))
+        let path = self
+            .app
+            .store
+            .consistency(asked.from_size, to_size)
+            .await
+            .map_err(|e| error::store(&e))?;
+        Ok(Response::new(v1::ConsistencyProof {
+            from_size: asked.from_size,
+            to_size,
+            path: bytes(&path),
+        }))
     }
 
     async fn list_log_keys(
@@ -71,12 +104,13 @@ impl LedgerService for Ledger {
         _: Request<v1::ListLogKeysRequest>,
     ) -> Result<Response<v1::ListLogKeysResponse>, Status> {
         let keys = self.app.store.log_keys();
-        let key = |usage: &str, key: &evidence_ledger::PublicKey, verifier_key: String| v1::LogKey {
-            r#use: usage.to_owned(),
-            kid: key.kid(),
-            cose_key: key.to_cose_key(),
-            verifier_key,
-        };
+        let key =
+            |usage: &str, key: &evidence_ledger::PublicKey, verifier_key: String| v1::LogKey {
+                r#use: usage.to_owned(),
+                kid: key.kid(),
+                cose_key: key.to_cose_key(),
+                verifier_key,
+            };
         let checkpoint = keys.checkpoint.verifier();
         Ok(Response::new(v1::ListLogKeysResponse {
             origin: self.app.store.origin().to_owned(),
@@ -93,7 +127,12 @@ impl Ledger {
     /// The checkpoint of this size; 0 is the newest.
     async fn checkpoint(&self, size: u64) -> Result<StoredCheckpoint, Status> {
         let size = (size != 0).then_some(size);
-        self.app.store.checkpoint(size).await.map_err(|e| error::store(&e))?.ok_or_else(absent)
+        self.app
+            .store
+            .checkpoint(size)
+            .await
+            .map_err(|e| error::store(&e))?
+            .ok_or_else(absent)
     }
 }
 

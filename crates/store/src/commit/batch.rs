@@ -13,8 +13,8 @@ use evidence_domain::{
     receipt::Issued,
 };
 use evidence_ledger::{
-    Appended, Checkpoint, Digest, Frontier, Payload, Salt, Statement, aside_digest, encode_receipt, seal_batch,
-    to_canonical,
+    Appended, Checkpoint, Digest, Frontier, Payload, Salt, Statement, aside_digest, encode_receipt,
+    seal_batch, to_canonical,
 };
 
 use super::{Earlier, NewKeys, keys_of};
@@ -23,7 +23,11 @@ use crate::{Attachments, NewDocument, Store, StoreError, Submission};
 /// What a submission came to, before receipts are made.
 pub(super) enum Answer {
     Refused(Refusal),
-    Logged { resource: String, entries: Range<u64>, replay: bool },
+    Logged {
+        resource: String,
+        entries: Range<u64>,
+        replay: bool,
+    },
     Earlier(Earlier),
 }
 
@@ -103,9 +107,14 @@ impl<'s> Batch<'s> {
         }
         let entries = from..self.next();
         for (key, fingerprint) in keys {
-            self.keys.push((key, fingerprint, entries.clone(), outcome.resource.clone()));
+            self.keys
+                .push((key, fingerprint, entries.clone(), outcome.resource.clone()));
         }
-        self.answers.push(Answer::Logged { resource: outcome.resource, entries, replay: false });
+        self.answers.push(Answer::Logged {
+            resource: outcome.resource,
+            entries,
+            replay: false,
+        });
         Ok(())
     }
 
@@ -137,8 +146,12 @@ impl<'s> Batch<'s> {
         let log = &self.store.0.log;
         let claims = self.store.claims(self.store.log_urn(), self.now);
         let seal = seal_batch(&claims, size, &root, &log.receipt, self.store.rng())?;
-        let note = Checkpoint { origin: self.store.origin().to_owned(), size, root }
-            .sign(&log.checkpoint, self.store.rng());
+        let note = Checkpoint {
+            origin: self.store.origin().to_owned(),
+            size,
+            root,
+        }
+        .sign(&log.checkpoint, self.store.rng());
         for (pending, index) in self.pending.iter().zip(self.first..) {
             self.issued.push(Issued {
                 entry: pending.statement.entry(),
@@ -149,7 +162,14 @@ impl<'s> Batch<'s> {
                 at: self.now,
             });
         }
-        Ok(Sealed { size, root, note, seal, appended, frontier: self.frontier.encode() })
+        Ok(Sealed {
+            size,
+            root,
+            note,
+            seal,
+            appended,
+            frontier: self.frontier.encode(),
+        })
     }
 
     fn next(&self) -> u64 {
@@ -164,7 +184,14 @@ impl<'s> Batch<'s> {
                 (Some(earlier), _) => (earlier.fingerprint, Answer::Earlier(earlier.clone())),
                 (None, Some((_, known, entries, resource))) => {
                     let (resource, entries) = (resource.clone(), entries.clone());
-                    (*known, Answer::Logged { resource, entries, replay: true })
+                    (
+                        *known,
+                        Answer::Logged {
+                            resource,
+                            entries,
+                            replay: true,
+                        },
+                    )
                 }
                 (None, None) => continue,
             };
@@ -172,7 +199,10 @@ impl<'s> Batch<'s> {
                 return Some(answer);
             }
             let detail = "This request_id was used for a different call.";
-            return Some(Answer::Refused(Refusal::new(Reason::IdempotencyKeyReused, detail)));
+            return Some(Answer::Refused(Refusal::new(
+                Reason::IdempotencyKeyReused,
+                detail,
+            )));
         }
         None
     }
@@ -181,10 +211,14 @@ impl<'s> Batch<'s> {
         let caller = &submission.caller;
         if *caller != self.store.gateway() {
             let organisation = self.world.organisation(&caller.org);
-            let organisation = organisation
-                .ok_or_else(|| Refusal::new(Reason::OrganisationUnknown, "The caller is not registered."))?;
+            let organisation = organisation.ok_or_else(|| {
+                Refusal::new(Reason::OrganisationUnknown, "The caller is not registered.")
+            })?;
             if organisation.suspended {
-                return Err(Refusal::new(Reason::OrganisationSuspended, "The caller is suspended."));
+                return Err(Refusal::new(
+                    Reason::OrganisationSuspended,
+                    "The caller is suspended.",
+                ));
             }
         }
         decide(&self.world, caller, &submission.command, self.now)
@@ -193,28 +227,44 @@ impl<'s> Batch<'s> {
     fn attach(&mut self, attachments: Attachments) -> Result<(), StoreError> {
         if let Some((claimant, wrapped)) = attachments.claimant_key {
             self.store.admit_key(claimant.as_str(), "", &wrapped)?;
-            self.new_keys.insert(claimant.to_string(), (String::new(), wrapped));
+            self.new_keys
+                .insert(claimant.to_string(), (String::new(), wrapped));
         }
         if let Some(document) = attachments.document {
             self.documents.push(document);
         }
-        self.uploads.extend(attachments.finished_upload.map(String::from));
+        self.uploads
+            .extend(attachments.finished_upload.map(String::from));
         Ok(())
     }
 
     /// Makes the statement (unless it was signed at source), gives it its place, applies it.
     fn log(&mut self, emitted: Emitted) -> Result<(), StoreError> {
         let subject = subject(&self.world, &self.store.log_urn(), &emitted.event);
-        let issuer = emitted.signed.as_ref().map(|signed| signed.issuer().clone());
+        let issuer = emitted
+            .signed
+            .as_ref()
+            .map(|signed| signed.issuer().clone());
         let statement = match &emitted.signed {
             Some(signed) => signed.statement().clone(),
             None => self.state(&emitted, &subject)?,
         };
-        let logged = Logged { index: self.next(), entry: statement.entry(), at: self.now, issuer };
-        apply(&mut self.world, &logged, &emitted.event).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let logged = Logged {
+            index: self.next(),
+            entry: statement.entry(),
+            at: self.now,
+            issuer,
+        };
+        apply(&mut self.world, &logged, &emitted.event)
+            .map_err(|error| StoreError::Corrupt(error.to_string()))?;
         self.digests.push(logged.entry);
         let event = emitted.event.name();
-        self.pending.push(Pending { statement, aside: emitted.aside, event, subject });
+        self.pending.push(Pending {
+            statement,
+            aside: emitted.aside,
+            event,
+            subject,
+        });
         Ok(())
     }
 
@@ -227,10 +277,24 @@ impl<'s> Batch<'s> {
             Some(aside_digest(&salt, &to_canonical(&emitted.aside)?))
         };
         let event: &Event = &emitted.event;
-        let body = event.body().map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let payload = Payload { event: event.name().to_owned(), salt, aside, body }.encode()?;
+        let body = event
+            .body()
+            .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let payload = Payload {
+            event: event.name().to_owned(),
+            salt,
+            aside,
+            body,
+        }
+        .encode()?;
         let claims = self.store.claims(subject.urn.clone(), self.now);
-        Ok(Statement::sign(&typ(event.name()), &claims, &payload, &self.store.0.log.statement, self.store.rng())?)
+        Ok(Statement::sign(
+            &typ(event.name()),
+            &claims,
+            &payload,
+            &self.store.0.log.statement,
+            self.store.rng(),
+        )?)
     }
 }
 

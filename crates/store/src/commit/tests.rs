@@ -12,12 +12,16 @@ use evidence_domain::{
     rows::Organisation,
 };
 use evidence_ledger::{
-    Alg, Checkpoint, NoteSigner, Payload, Receipt, SigningKey, Statement, sha256, tree::verify_consistency,
+    Alg, Checkpoint, NoteSigner, Payload, Receipt, SigningKey, Statement, sha256,
+    tree::verify_consistency,
 };
 
 use crate::{
     Attachments, By, Done, Idempotency, LogKeys, Page, Store, StoreConfig, Submission,
-    db::{DbError, fixture::{Place, on_both}},
+    db::{
+        DbError,
+        fixture::{Place, on_both},
+    },
     documents::DocumentsConfig,
     seal::KeyEncryptionKey,
 };
@@ -45,11 +49,18 @@ async fn open(place: &Place) -> Store {
         SigningKey::from_pkcs8(alg, &pkcs8, rng.as_ref()).expect("a good key")
     };
     let checkpoint = NoteSigner::new("example.org/test", key(Alg::EdDsa)).expect("a good name");
-    let log = LogKeys { receipt: key(Alg::Es256), statement: key(Alg::Es256), checkpoint };
+    let log = LogKeys {
+        receipt: key(Alg::Es256),
+        statement: key(Alg::Es256),
+        checkpoint,
+    };
     let dir = place.path("documents");
     std::fs::create_dir(&dir).expect("a new folder");
     let documents = DocumentsConfig::Files { dir };
-    let config = StoreConfig { database: place.config.clone(), documents };
+    let config = StoreConfig {
+        database: place.config.clone(),
+        documents,
+    };
     let store = Store::open(&config, kek, log, rng).await.expect("opens");
     let keys = store.log_keys();
     let policy = LogPolicy {
@@ -58,7 +69,9 @@ async fn open(place: &Place) -> Store {
         statement_key: keys.statement.public().clone(),
         checkpoint_key: keys.checkpoint.verifier().to_string(),
     };
-    one(&store, None, StartLog { policy }).await.expect("accepted");
+    one(&store, None, StartLog { policy })
+        .await
+        .expect("accepted");
     store
 }
 
@@ -66,7 +79,10 @@ fn submission(store: &Store, key: Option<&str>, command: Command) -> Submission 
     let fingerprint = sha256(format!("{command:?}").as_bytes());
     Submission {
         caller: store.gateway(),
-        idempotency: key.map(|key| Idempotency { key: key.to_owned(), fingerprint }),
+        idempotency: key.map(|key| Idempotency {
+            key: key.to_owned(),
+            fingerprint,
+        }),
         command,
         attachments: Attachments::default(),
     }
@@ -96,13 +112,19 @@ async fn receipts_prove_what_was_committed(place: &Place) {
     let mut last = store.checkpoint(None).await.expect("read").expect("one");
     let mut all = Vec::new();
     for batch in [1_u8..4, 4..5, 5..24] {
-        let batch = batch.map(|number| submission(&store, None, register(number))).collect();
+        let batch = batch
+            .map(|number| submission(&store, None, register(number)))
+            .collect();
         for done in store.commit(batch, NOW).await.expect("committed") {
             all.extend(done.expect("accepted").receipts);
         }
         let next = store.checkpoint(None).await.expect("read").expect("one");
-        let proof = store.consistency(last.size, next.size).await.expect("a proof");
-        verify_consistency(last.size, &last.root, next.size, &next.root, &proof).expect("consistent");
+        let proof = store
+            .consistency(last.size, next.size)
+            .await
+            .expect("a proof");
+        verify_consistency(last.size, &last.root, next.size, &next.root, &proof)
+            .expect("consistent");
         let verifier = store.log_keys().checkpoint.verifier();
         let note = Checkpoint::parse_verified(&next.note, verifier).expect("signed");
         assert_eq!((note.size, note.root), (next.size, next.root));
@@ -110,19 +132,33 @@ async fn receipts_prove_what_was_committed(place: &Place) {
     }
     for issued in all {
         let receipt = Receipt::parse(&issued.receipt).expect("well formed");
-        let root = receipt.verify(&issued.entry, store.log_keys().receipt.public()).expect("proves");
-        let at = store.checkpoint(Some(issued.tree_size)).await.expect("read").expect("a checkpoint");
+        let root = receipt
+            .verify(&issued.entry, store.log_keys().receipt.public())
+            .expect("proves");
+        let at = store
+            .checkpoint(Some(issued.tree_size))
+            .await
+            .expect("read")
+            .expect("a checkpoint");
         assert_eq!(root, at.root);
         let statement = Statement::parse(&issued.statement).expect("well formed");
         assert_eq!(statement.entry(), issued.entry);
-        statement.verify(store.log_keys().statement.public()).expect("signed by the gateway");
-        assert_eq!(store.receipt(&issued.entry).await.expect("read"), Some(issued));
+        statement
+            .verify(store.log_keys().statement.public())
+            .expect("signed by the gateway");
+        assert_eq!(
+            store.receipt(&issued.entry).await.expect("read"),
+            Some(issued)
+        );
     }
 }
 
 async fn the_same_call_gets_the_same_receipt(place: &Place) {
     let store = open(place).await;
-    let batch = vec![submission(&store, Some("a"), register(1)), submission(&store, Some("a"), register(1))];
+    let batch = vec![
+        submission(&store, Some("a"), register(1)),
+        submission(&store, Some("a"), register(1)),
+    ];
     let answers = store.commit(batch, NOW).await.expect("committed");
     let first = answers[0].clone().expect("accepted");
     let second = answers[1].clone().expect("accepted");
@@ -137,7 +173,9 @@ async fn the_same_call_gets_the_same_receipt(place: &Place) {
 async fn a_key_used_for_another_call_is_refused(place: &Place) {
     let store = open(place).await;
     one(&store, Some("a"), register(1)).await.expect("accepted");
-    let refusal = one(&store, Some("a"), register(2)).await.expect_err("another call");
+    let refusal = one(&store, Some("a"), register(2))
+        .await
+        .expect_err("another call");
     assert_eq!(refusal.reason, Reason::IdempotencyKeyReused);
     assert_eq!(store.size().await.expect("read"), 2);
 }
@@ -180,32 +218,65 @@ async fn time_in_the_log_never_goes_back(place: &Place) {
     let store = open(place).await;
     let earlier = NOW.plus_seconds(-3_600);
     let batch = vec![submission(&store, None, register(1))];
-    let done = store.commit(batch, earlier).await.expect("committed").remove(0).expect("accepted");
+    let done = store
+        .commit(batch, earlier)
+        .await
+        .expect("committed")
+        .remove(0)
+        .expect("accepted");
     assert_eq!(done.receipts[0].at, NOW);
 }
 
 async fn lists_page_in_order_of_creation(place: &Place) {
     let store = open(place).await;
-    let batch = (1..=7).map(|number| submission(&store, None, register(number))).collect();
+    let batch = (1..=7)
+        .map(|number| submission(&store, None, register(number)))
+        .collect();
     store.commit(batch, NOW).await.expect("committed");
     let caller = store.gateway();
     let (mut token, mut names) = (String::new(), Vec::new());
     loop {
         let page = Page { size: 3, token };
-        let listed = store.list::<Organisation>(By::All, page).await.expect("read");
-        names.extend(listed.rows.into_iter().map(|row| row.open(&caller).expect("all may see").name));
+        let listed = store
+            .list::<Organisation>(By::All, page)
+            .await
+            .expect("read");
+        names.extend(
+            listed
+                .rows
+                .into_iter()
+                .map(|row| row.open(&caller).expect("all may see").name),
+        );
         let Some(next) = listed.next else { break };
         token = next;
     }
-    assert_eq!(names, (1..=7).map(|number| format!("Trust {number}")).collect::<Vec<_>>());
-    let garbage = Page { size: 3, token: "nonsense".to_owned() };
-    assert!(store.list::<Organisation>(By::All, garbage).await.expect("read").rows.is_empty());
+    assert_eq!(
+        names,
+        (1..=7)
+            .map(|number| format!("Trust {number}"))
+            .collect::<Vec<_>>()
+    );
+    let garbage = Page {
+        size: 3,
+        token: "nonsense".to_owned(),
+    };
+    assert!(
+        store
+            .list::<Organisation>(By::All, garbage)
+            .await
+            .expect("read")
+            .rows
+            .is_empty()
+    );
 }
 
 async fn state_is_what_the_statements_rebuild(place: &Place) {
     let store = open(place).await;
     let purposes = evidence_domain::policy::DEFAULTS[0];
-    let policy = SetPolicy { name: purposes.0.to_owned(), document: purposes.1.to_owned() };
+    let policy = SetPolicy {
+        name: purposes.0.to_owned(),
+        document: purposes.1.to_owned(),
+    };
     let batch = vec![
         submission(&store, None, policy.into()),
         submission(&store, None, register(1)),
@@ -216,10 +287,16 @@ async fn state_is_what_the_statements_rebuild(place: &Place) {
     }
     let mut world = World::default();
     for entry in store.opened(0, 100).await.expect("read") {
-        let statement = Statement::parse(&entry.statement.expect("not erased")).expect("well formed");
+        let statement =
+            Statement::parse(&entry.statement.expect("not erased")).expect("well formed");
         let payload = Payload::decode(statement.payload()).expect("well formed");
         let event = Event::from_payload(&payload).expect("known");
-        let logged = Logged { index: entry.index, entry: entry.entry, at: entry.at, issuer: None };
+        let logged = Logged {
+            index: entry.index,
+            entry: entry.entry,
+            at: entry.at,
+            issuer: None,
+        };
         apply(&mut world, &logged, &event).expect("applies");
     }
     let mut rebuilt: Vec<_> = world.records().cloned().collect();

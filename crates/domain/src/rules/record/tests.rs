@@ -277,7 +277,7 @@ fn notes_and_adjustments_are_kept_with_their_texts() {
 }
 
 #[test]
-fn someone_named_does_only_what_the_claimant_allowed_and_only_while_named() {
+fn someone_named_does_only_what_the_claimant_allowed() {
     let mut scene = Scene::new();
     let item = scene.push(None, Disclosure::Open);
     let scopes = [
@@ -333,7 +333,13 @@ fn someone_named_does_only_what_the_claimant_allowed_and_only_while_named() {
             }
         }
     }
+}
 
+#[test]
+fn someone_named_does_nothing_once_the_naming_has_ended() {
+    let mut scene = Scene::new();
+    let item = scene.push(None, Disclosure::Open);
+    let scopes = [Scope::ReadEvidence];
     let ended = named(&mut scene, &scopes);
     let command = EndRepresentation {
         representation: ended.clone(),

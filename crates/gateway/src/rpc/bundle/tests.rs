@@ -118,17 +118,11 @@ async fn a_pull_brings_the_manifest_with_proofs_and_then_every_document() {
         .expect("a pull");
     let (manifest, chunks) = all(parts).await.expect("the whole stream");
 
-    let listed: Vec<_> = manifest
-        .items
-        .iter()
-        .filter_map(|each| each.item.as_ref())
-        .collect();
+    let items = manifest.items.iter();
+    let listed: Vec<_> = items.filter_map(|each| each.item.as_ref()).collect();
     let ids: Vec<&str> = listed.iter().map(|item| item.item_id.as_str()).collect();
-    assert_eq!(
-        ids,
-        [small.as_str(), big.as_str(), withheld.as_str()],
-        "in the order in which they came"
-    );
+    let in_order = [small.as_str(), big.as_str(), withheld.as_str()];
+    assert_eq!(ids, in_order);
     let hidden: Vec<bool> = manifest.items.iter().map(|each| each.withheld).collect();
     assert_eq!(hidden, [false, false, true]);
     assert_eq!(listed[0].aside["title"], "Letter");

@@ -1,6 +1,5 @@
 use super::super::{
-    super::bundle::scene::Scene,
-    OVERRIDE_BY, OVERRIDE_REASON, PANEL_CLINICIAN, PANEL_REFERENCE,
+    super::bundle::scene::Scene, OVERRIDE_BY, OVERRIDE_REASON, PANEL_CLINICIAN, PANEL_REFERENCE,
 };
 use super::{one_item, text};
 use crate::{
