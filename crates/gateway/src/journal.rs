@@ -177,7 +177,7 @@ fn count(outcome: &Result<Done, Refusal>) {
     match outcome {
         Ok(done) if done.replay => metrics::counter!("evidence_replays_total").increment(1),
         Ok(done) => {
-            metrics::counter!("evidence_entries_total").increment(done.receipts.len() as u64)
+            metrics::counter!("evidence_entries_total").increment(done.receipts.len() as u64);
         }
         Err(refusal) => {
             metrics::counter!("evidence_refusals_total", "reason" => refusal.reason.code())
