@@ -53,6 +53,9 @@ pub async fn check_store(
     log::one_entry_for_each_push(store, &entries)
         .await
         .context("idempotency")?;
+    log::every_key_has_its_own_entries(store, &entries)
+        .await
+        .context("keys")?;
     let folded = state::is_what_the_statements_rebuild(store, keys, &entries)
         .await
         .context("state")?;

@@ -93,6 +93,7 @@ reasons! {
     DisclosureConflict = "disclosure_conflict", FailedPrecondition, "What the claimant can see stays visible, and what is withheld is replaced only by what is withheld too. Declare the withheld item open first.";
     ItemIdTaken = "item_id_taken", AlreadyExists, "Another statement has this item id. Make a new id and sign again.";
     BundleMismatch = "bundle_mismatch", FailedPrecondition, "Name the bundle, its items and chain heads exactly as the manifest gave them.";
+    BundleTooLarge = "bundle_too_large", FailedPrecondition, "The case has more items than one bundle holds. Tell the operator; nothing is lost.";
     DecisionItemMissing = "decision_item_missing", FailedPrecondition, "Say for every item available how it was used. Pull the bundle again if items have come since.";
     DecisionItemUnknown = "decision_item_unknown", FailedPrecondition, "The record names an item that is not available for this case and purpose.";
     DecisionReasonMissing = "decision_reason_missing", FailedPrecondition, "Give a reason for every item discounted.";

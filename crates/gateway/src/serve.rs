@@ -27,7 +27,9 @@ use crate::{
     journal::Journal,
     rpc,
     telemetry::RpcLayer,
-    tls::{MAX_DECODING_BYTES, MAX_ENCODING_BYTES, Tls, incoming, server_builder},
+    tls::{
+        MAX_DECODING_BYTES, MAX_ENCODING_BYTES, MAX_MANIFEST_BYTES, Tls, incoming, server_builder,
+    },
 };
 
 /// How often what nobody will finish is swept away.
@@ -186,10 +188,10 @@ async fn routes(app: &App, identity: &Identity) -> (HealthReporter, Routes) {
             EvidenceServiceServer,
             rpc::evidence::EvidenceRpc::new(app())
         ))
-        .add_service(service!(
-            BundleServiceServer,
-            rpc::bundle::Bundles { app: app() }
-        ))
+        .add_service(
+            service!(BundleServiceServer, rpc::bundle::Bundles { app: app() })
+                .max_encoding_message_size(MAX_MANIFEST_BYTES),
+        )
         .add_service(service!(
             DecisionServiceServer,
             rpc::decision::Decisions { app: app() }

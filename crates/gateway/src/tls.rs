@@ -33,7 +33,7 @@ use material::{Expiring, InForce};
 pub use connection::Connection;
 pub use incoming::incoming;
 pub use peer::PeerCertificate;
-pub use server::{MAX_DECODING_BYTES, MAX_ENCODING_BYTES, server_builder};
+pub use server::{MAX_DECODING_BYTES, MAX_ENCODING_BYTES, MAX_MANIFEST_BYTES, server_builder};
 
 /// The certificates, keys and revocation lists in force. Clones share them.
 #[derive(Clone, Debug)]

@@ -11,8 +11,9 @@ use crate::cose::{self, Sign1};
 use crate::hash::{Digest, Salt, sha256, sha256_parts};
 use crate::key::{Alg, KeyError, PublicKey, SecureRandom, SigningKey};
 
-/// The largest statement, receipts and all: 64 KiB. Documents lie beside statements, not in them.
-pub const MAX_LEN: usize = 64 * 1024;
+/// The largest statement, receipts and all: 1 MiB. Documents lie beside statements, not in them; the
+/// longest are those about a bundle or a decision, which name every item.
+pub const MAX_LEN: usize = 1024 * 1024;
 
 /// The header that carries receipts (RFC 9942 §4).
 pub const RECEIPTS_LABEL: i64 = 394;
@@ -222,7 +223,7 @@ pub fn aside_digest(salt: &Salt, aside_cbor: &[u8]) -> Digest {
 /// they share these too.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StatementError {
-    #[error("the message is {0} bytes; keep it within 65536, documents go beside it")]
+    #[error("the message is {0} bytes; keep it within 1 MiB, documents go beside it")]
     TooLarge(usize),
     #[error("not a COSE_Sign1 with tag 18 and four elements; send it as RFC 9052 §4.2 says")]
     NotSign1,

@@ -189,6 +189,21 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Every key under which a call is found again, its first entry and how many there are; for
+    /// fsck and the invariant checker.
+    pub async fn every_key(&self) -> Result<Vec<(String, u64, u64)>, StoreError> {
+        let sql = "SELECT id, first_idx, entries FROM idempotency ORDER BY id";
+        let rows = self.db().fetch(sql, &[]).await?;
+        rows.iter()
+            .map(|row| {
+                let (first, entries) = (unsigned(row.int(1)?), unsigned(row.int(2)?));
+                Ok((row.text(0)?.to_owned(), first, entries))
+            })
+            .collect()
+    }
+}
+
 /// The idempotency key of a statement signed at source.
 fn statement_key(statement: &Digest) -> String {
     format!("statement/{statement}")

@@ -149,6 +149,29 @@ pub async fn one_entry_for_each_push(store: &Store, entries: &[Opened]) -> Resul
     Ok(())
 }
 
+/// Every key leads into the log, and no two keys of callers lead to the same entry.
+pub async fn every_key_has_its_own_entries(store: &Store, entries: &[Opened]) -> Result<()> {
+    let mut owned = BTreeSet::new();
+    for (key, first, count) in store.every_key().await? {
+        let range = first..first + count;
+        ensure!(
+            range.end <= entries.len() as u64,
+            "{key} leads out of the log"
+        );
+        // A push has two keys when its caller gave one; the statement's was checked above.
+        if key.starts_with("statement/") {
+            continue;
+        }
+        for index in range {
+            ensure!(
+                owned.insert(index),
+                "{key} leads to another call's entry {index}"
+            );
+        }
+    }
+    Ok(())
+}
+
 async fn digests(store: &Store) -> Result<Vec<Digest>> {
     let mut digests = Vec::new();
     loop {

@@ -19,6 +19,10 @@ use crate::{
     world::{Needs, World},
 };
 
+/// Items in one bundle, at most: its statements and its manifest are single
+/// messages.
+pub const BUNDLE_ITEMS: usize = 2_000;
+
 /// Makes every item that is available for the case part of it.
 pub fn join(
     world: &World,
@@ -53,6 +57,10 @@ pub fn pull(
 ) -> Result<Outcome, Refusal> {
     let case = to_pull(world, caller, &c.case, &c.purpose, now)?;
     let held = grants::available(world, &case.claimant, &case.recipient, &c.purpose, now);
+    if held.len() > BUNDLE_ITEMS {
+        let detail = format!("There are {} items for the case.", held.len());
+        return Err(Refusal::new(Reason::BundleTooLarge, detail));
+    }
     let (open, withheld): (Vec<&Item>, Vec<&Item>) = held
         .into_iter()
         .filter(|item| item.cases.contains(&c.case))

@@ -11,6 +11,9 @@ pub const MAX_DECODING_BYTES: usize = 4 * 1024 * 1024;
 /// The largest message a service sends; set it on each with `max_encoding_message_size`.
 pub const MAX_ENCODING_BYTES: usize = 4 * 1024 * 1024;
 
+/// The largest message of a bundle: its manifest, with a receipt for every item.
+pub const MAX_MANIFEST_BYTES: usize = 16 * 1024 * 1024;
+
 /// A builder for [`incoming`](super::incoming)'s connections. HTTP/2 only.
 ///
 /// `request_timeout_seconds` bounds the time until a call starts to answer, so a call that reads a

@@ -5,7 +5,8 @@ use crate::{
     command::{NarrowGrant, PullBundle, SetPolicy, WithdrawGrant, WithdrawItem},
     event::{BundleAcknowledged, Capture, Disclosure},
     ids::{BundleId, ItemId},
-    rows::{Access, AccessAction, Bundle, ItemState},
+    rows::{Access, AccessAction, Bundle, Item, ItemState},
+    rules::bundle::BUNDLE_ITEMS,
     testkit::Kit,
 };
 
@@ -392,5 +393,22 @@ fn nobody_else_signs_for_it() {
     assert_eq!(
         scene.kit.refused(&scene.dwp, command),
         Reason::StatementPayloadInvalid
+    );
+}
+
+#[test]
+fn more_items_than_a_bundle_holds_are_refused_by_name() {
+    let mut scene = Scene::new();
+    let item = scene.push(None, Disclosure::Open);
+    scene.pull();
+    let held = scene.item(&item).clone();
+    for _ in 0..BUNDLE_ITEMS {
+        let id = ItemId::from_random(scene.kit.draw());
+        scene.kit.world.insert(Item { id, ..held.clone() });
+    }
+    let command = scene.pull_command();
+    assert_eq!(
+        scene.kit.refused(&scene.dwp, command),
+        Reason::BundleTooLarge
     );
 }
